@@ -1,7 +1,7 @@
 """`make dashboard`: everything on this machine with live data flowing, and its pages at one address, until Ctrl-C.
 
-An hour of page views is a file that batch takes in; from then on views are published as they happen, live counts
-them, batch takes over what live has journaled again and again, and is reconciled with it.
+An hour of page views is a file that a backfill reads. Then views are published as they happen and counted by live; at
+an interval a backfill takes over what live has journaled, and reconcile compares both.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ TOPIC: Final = "projects/dashboard/topics/shop"
 SUBSCRIPTION: Final = "projects/dashboard/subscriptions/shop"
 _HISTORY: Final = 3600 * SECOND
 _TAIL: Final = 30 * SECOND
-"""Of the history it is published, as what happened while everything started."""
+"""The end of the history that is published instead of written to the file, since it happens while the processes
+start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says."""
+    """The flags of the command line."""
 
     folder: Path
     port: int
@@ -48,13 +49,13 @@ class Settings:
     every: float
     """Seconds from one backfill to the next."""
     seconds: float | None
-    """How long it goes on; None: until Ctrl-C."""
+    """Seconds until the show ends; None: at Ctrl-C."""
     open_it: bool
 
 
 @dataclass
 class Show:
-    """One run of it."""
+    """One run of the dashboard's demo."""
 
     settings: Settings
     processes: Processes
@@ -62,7 +63,7 @@ class Show:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """All of it. Raises TandemError when a process fails."""
+        """Start every process, publish, and backfill until the end. Raises TandemError when a process fails."""
         emulator = self.processes.start("emulator", "emulator", "--port", "0")
         server = self.processes.start("serve", "serve", "--port", str(self.settings.port))
         traffic, until = Traffic(self.settings.rate), time.time_ns() // 1000 - _TAIL
@@ -94,7 +95,7 @@ class Show:
         return path
 
     def _publisher(self, emulator: TandemProcess) -> Any:
-        """Google's own client, as for the real service, with topic and subscription."""
+        """Google's own client, as for the real service; creates topic and subscription."""
         pattern = re.compile(r"PUBSUB_EMULATOR_HOST=(\S+)\n")
         found = self.processes.wait_for("the emulator", lambda: pattern.search(emulator.output()), 60)
         os.environ["PUBSUB_EMULATOR_HOST"] = found[1]
@@ -111,14 +112,14 @@ class Show:
         return self.processes.wait_for("tandem serve", lambda: pattern.search(server.output()), 60)[1]
 
     def _wait_for_live(self) -> None:
-        """Until live has written its first answers."""
+        """Wait until live has written its first answers."""
         store = open_store(f"sqlite:///{self.settings.folder / 'home' / 'views.db'}")
         self.processes.wait_for("live", lambda: _has_live(store) or None, 120, every=0.5)
         store.close()
         self._say("live data is flowing")
 
     def _publish(self, publisher: Any, traffic: Traffic, since: int) -> None:
-        """Views as they happen, a few times a second."""
+        """Publish views as they happen, three times a second."""
         while not self._stop.wait(0.3):
             now = time.time_ns() // 1000
             for view in traffic.views(since, now):
@@ -126,7 +127,7 @@ class Show:
             since = now
 
     def _go_on(self, live: TandemProcess) -> None:
-        """Batch takes over, and is reconciled, again and again."""
+        """Run a backfill at each interval, and reconcile after every third."""
         ends = None if self.settings.seconds is None else self.begun + self.settings.seconds
         turn = 0
         while ends is None or time.monotonic() < ends:
@@ -138,7 +139,9 @@ class Show:
             live.check()
 
     def _batch(self, name: str, *arguments: str) -> None:
-        """One command; that batch is refused once, as when live hasn't begun, is no end of everything."""
+        """Run one command of batch; a failure, such as a refusal before live has begun, is printed and doesn't end the
+        show.
+        """
         process = self.processes.start(name, *arguments)
         while process.running:
             self._wait(0.5)

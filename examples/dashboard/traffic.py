@@ -1,4 +1,4 @@
-"""Made-up page views: their rate rises and falls, pages differ, and now and then a page is crowded."""
+"""Generated page views: their rate rises and falls, pages differ, and every five minutes one page is crowded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Traffic"]
 SECOND: Final = 1_000_000
 _PAGES: Final = ("home", "sale", "search", "cart", *(f"product/{number}" for number in range(1, 37)))
 _CROWD_EVERY, _CROWD_FOR = 300, 60
-"""Seconds from one crowd to the next, and how long one stays."""
+"""Seconds from the start of one crowd to that of the next, and the duration of one."""
 
 
 @dataclass
 class Traffic:
-    """The same for the same seed; times in microseconds UTC."""
+    """A generator of page views, the same for the same seed; times in microseconds UTC."""
 
     rate: float
     """Views a second, on average."""
@@ -27,7 +27,9 @@ class Traffic:
     number: int = 0
 
     def views(self, start: int, end: int) -> Iterator[bytes]:
-        """Those of [start, end), as messages, in any order: copies, late ones, and what is no view among them."""
+        """Yield the messages of [start, end) in any order, with copies, late events and undecodable messages among
+        them.
+        """
         seconds = (end - start) / SECOND
         wave = 1 + 0.4 * math.sin(start / SECOND / 1800)
         for _ in range(self._count(self.rate * wave * seconds)):

@@ -1,4 +1,4 @@
-"""The demo's alerts: three of which it is known what becomes of them, and all of them against a backtest."""
+"""The demo's alerts: three with a known end, and all of them against a backtest."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 _MOST: Final = 100_000
 _SHOWN: Final = (18 * HOUR, 12 * HOUR)
-"""Of an alert's series before and after the beginning of its hour."""
+"""The span of an alert's series, before and after the beginning of its hour."""
 
 
 def instant(text: str) -> int:
@@ -45,18 +45,18 @@ def instant(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StoryAlert:
-    """An alert that is the same in each run, since publishing waits after what was known by `pause`."""
+    """An alert that is the same in each run, since publishing pauses after what was known by `pause`."""
 
     rule: str
     origin: str
     carrier: str
     measure: str
     hour: int
-    """In which it fires: its start."""
+    """The start of the window in which it fires."""
     pause: int
-    """Up to which live knows of it: a time at which flights became known."""
+    """The time up to which flights are published before the pause."""
     state: State
-    """What it comes to in the end."""
+    """Its last state."""
     title: str
 
     @property
@@ -65,7 +65,7 @@ class StoryAlert:
         return self.state is not State.RAISED_LATE
 
     def found(self, installation: Installation) -> Any | None:
-        """The episode over its hour, the first that there was; None without any."""
+        """The first episode that covers its hour; None if there is none."""
         key = key_text(installation.compiled, [self.origin, self.carrier])
         with installation.store.database.read() as connection:
             rows = alerts(connection, installation.name, rule=self.rule, key=key, most=_MOST)
@@ -73,7 +73,7 @@ class StoryAlert:
         return min(over, key=lambda row: row.created_at, default=None)
 
     def series(self, installation: Installation) -> BaselineSeries:
-        """The hours about it, with what is usual and all alerts of its rule."""
+        """The hours around it, with their baseline and all alerts of its rule."""
         compiled = installation.compiled
         (rule,) = (r for r in compile_rules(compiled, compiled.definition.rules) if r.name == self.rule)
         span = (self.hour - _SHOWN[0], self.hour + _SHOWN[1])
@@ -81,7 +81,7 @@ class StoryAlert:
         return baseline_series(installation.store, compiled, rule, self.measure, key, span)
 
     def check(self, installation: Installation, id: str | None) -> list[str]:
-        """Its states as lines, once batch has all. `id`: of the one that live had raised. Raises ParityError."""
+        """Lines with its states, once batch has settled it. `id`: of the alert that live raised. Raises ParityError."""
         row = self.found(installation)
         if row is None or row.state != self.state or (id is not None and row.id != id):
             found = "nothing" if row is None else f"{row.id} {row.state}"
@@ -117,18 +117,18 @@ STORY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What batch has said of all alerts."""
+    """The comparison of all alerts with a backtest."""
 
     equal: int
-    """Settled ones, each of which a backtest has, too, and no other."""
+    """Settled alerts, each of which the backtest has too, and no other."""
     states: Mapping[str, int]
-    """How many are in each state."""
+    """The number of alerts by state."""
     settled_to: int
     """Microseconds UTC."""
 
 
 def settled_to(installation: Installation) -> int:
-    """Until when windows are settled by what is served, microseconds UTC."""
+    """The end, exclusive, of the windows that the served publication settles, microseconds UTC."""
     with installation.store.database.read() as connection:
         scope = read_scope(connection, installation.store.chains, installation.compiled)
     return Clocks.of(scope, installation.compiled.definition.lateness, BEGINNING).settled
@@ -153,7 +153,7 @@ def compare_alerts(installation: Installation, expected: Iterable[Alert], sent: 
 
 
 def backtested(installation: Installation, output: str) -> list[Alert]:
-    """The alerts of what `tandem backtest --json` wrote."""
+    """The alerts in the output of `tandem backtest --json`."""
     found = []
     for rule in json.loads(output[output.index("[") :]):
         for each in rule["alerts"]:
@@ -165,7 +165,7 @@ def backtested(installation: Installation, output: str) -> list[Alert]:
 
 
 def sent_states(logs: Sequence[Path]) -> dict[str, set[str]]:
-    """By alert the states of which the logs of processes hold a message."""
+    """By alert the states of which the processes' logs hold a message."""
     found: dict[str, set[str]] = {}
     for log in logs:
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""Hold every answer of Tandem against the oracle's."""
+"""Compares every answer of Tandem with the oracle's."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ HOUR: Final = 3_600_000_000
 DAY: Final = 24 * HOUR
 _SHOWN: Final = 10
 _STANDARD_ERRORS: Final = 4
-"""An estimate of distinct planes may be off by this many of its standard errors: 1 in 16,000 is further off."""
+"""The allowed error of an estimate of distinct planes, in its standard errors: 1 estimate in 16,000 is further off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One measure that isn't what it must be."""
+    """A measure whose value differs from the oracle's."""
 
     windows: str
     key: str
@@ -50,7 +50,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Comparison:
-    """What a comparison came to."""
+    """The counts of a comparison, and its first differences."""
 
     compared: int = 0
     """Answers compared, each with all of its measures."""
@@ -58,17 +58,17 @@ class Comparison:
     values: int = 0
     """Results compared: answers times measures."""
     with_live: int = 0
-    """Of the answers compared those that hold events from live."""
+    """The compared answers that hold events from live."""
     waiting: int = 0
-    """Answers left out since they lack late events, which wait for batch: exactly as many as the late ledger says."""
+    """Answers left out since they lack late events that wait for batch: exactly as many as the late ledger counts."""
     by_windows: dict[str, int] = field(default_factory=dict)
     """Answers compared, by the windows' name."""
     differences: list[str] = field(default_factory=list)
-    """The first of them, a line each."""
+    """The first differences, a line each."""
 
     @property
     def all_equal(self) -> bool:
-        """Whether there was something to compare and no difference."""
+        """Whether answers were compared and none differed."""
         return self.compared > 0 and self.compared == self.equal and not self.differences
 
     def add(self, name: str, differences: Sequence[Difference], values: int, live: bool = False) -> None:
@@ -81,11 +81,11 @@ class Comparison:
         self.note(differences)
 
     def note(self, differences: Sequence[Difference]) -> None:
-        """Keep differences, the first of them only."""
+        """Append differences, up to the limit."""
         self.differences.extend(map(str, differences[: max(0, _SHOWN - len(self.differences))]))
 
     def merge(self, other: Comparison) -> None:
-        """Add what another comparison, of other windows, came to."""
+        """Add the counts of another comparison, of other windows."""
         for name in ("compared", "equal", "values", "with_live", "waiting"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name, count in other.by_windows.items():
@@ -93,7 +93,7 @@ class Comparison:
         self.differences += other.differences
 
     def lines(self) -> list[str]:
-        """What it came to, in a line or two."""
+        """The comparison in a line or two."""
         live = f" ({self.with_live:,} with live events)" if self.with_live else ""
         lines = [f"compared {self.compared:,} answers{live}, {self.values:,} values; equal: {self.equal:,}"]
         lines.append(", ".join(f"{name} {count:,}" for name, count in self.by_windows.items()))
@@ -124,7 +124,7 @@ def windows_of(compiled: CompiledDefinition) -> tuple[Windows, ...]:
 
 
 def differences_of(windows: str, row: AnswerRow, expected: Expected, error: Mapping[str, Any]) -> list[Difference]:
-    """What is wrong in one answer: nothing may differ but the sketches, which have their stated errors."""
+    """The differences of one answer: values must be equal, those of sketches within their stated errors."""
     found = row.results
     wrong = [(name, found[name], value) for name, value in expected.exact.items() if found[name] != value]
     if row.events != expected.exact["flights"]:
@@ -195,10 +195,10 @@ def compare_all(
     since: int | None = None,
     asked: int = 200,
 ) -> Comparison:
-    """Every answer there is of the windows with these names (None: of all); with `since` of those that end after it.
+    """Compare every answer of the windows with these names (None: of all); with `since` of those that end after it.
 
-    Fixed windows come from `views.answers.all_answers`, sliding ones from a snapshot. For the year, `asked` of the
-    sliding windows, taken at random, are asked for one by one too, as a user would.
+    Fixed windows come from `tandem.views.answers.all_steps.all_answers`, sliding ones from a snapshot. For the year,
+    `asked` of the sliding windows, taken at random, are queried one by one too, as by a user.
     """
     result, measures = Comparison(), dict(compiled.measures)
     chosen = [windows for windows in windows_of(compiled) if names is None or windows.name in names]
@@ -234,7 +234,7 @@ def _ask(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare what a view store serves; prints a Comparison as JSON. Raises TandemError."""
+    """Compare the answers that a view store serves; prints a Comparison as JSON. Raises TandemError."""
     parser = argparse.ArgumentParser(prog="python -m examples.flights.comparison")
     parser.add_argument("--definition", type=Path, default=Path(__file__).parent / "flights.yaml")
     parser.add_argument("--store", required=True, help="URL of the view store")

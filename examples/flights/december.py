@@ -1,6 +1,7 @@
-"""The live part of the demo: December is published, live runs, batch takes over again and again, and all is watched.
+"""The live part of the demo: December is published, live runs, backfills take over, a watcher reads every answer.
 
-Publishing waits three times until live has decided what it knows by then: so the story of alerts is the same each time.
+Publishing waits three times until live has judged all events up to then, so the story of alerts is the same in each
+run.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ BEGIN: Final = 1_385_856_000_000_000
 END: Final = BEGIN + 31 * DAY
 LOOK_BACK: Final = 28 * DAY
 _LAST_TAKEOVER: Final = 0.75
-"""Share of December after which batch takes over no more: live is to hold enough when answers are compared."""
+"""Share of December after which no backfill starts: live must still hold events when answers are compared."""
 _PICTURE_AT: Final = 0.6
 _IN_ONE: Final = 500
 """Messages of one request."""
@@ -42,7 +43,7 @@ _TIME_LIMIT: Final = 300.0
 
 
 class December:
-    """From the first message to the last backfill."""
+    """The live part, from the first message to the last backfill."""
 
     def __init__(self, installation: Installation, processes: Processes, screen: Screen, file: Path, rows: int) -> None:
         """`file`: December's flights, `rows`: keys on the screen."""
@@ -65,7 +66,7 @@ class December:
         self.picture.unlink(missing_ok=True)
 
     def run(self, seconds: float, generation_seconds: float) -> None:
-        """Publish within so many seconds, and go on until live ends. Raises ProcessFailedError."""
+        """Publish within so many seconds, then wait until live ends. Raises ProcessFailedError."""
         live = self._processes.start("live", *self._installation.live(generation_seconds))
         self._watcher.start()
         looking = Thread(target=self._look_often, args=(live,), daemon=True, name="progress")
@@ -94,7 +95,7 @@ class December:
             self._draw()
 
     def _publish_up_to_alerts(self, deadline: float) -> int:
-        """Publish up to each time at which the story pauses, and wait for its alert; returns how many messages."""
+        """Publish up to each pause of the story and wait for its alert; returns the number of messages."""
         lines, published = self._file.read_bytes().splitlines(), 0
         publish = TopicWriter(TOPIC).open()
         for alert in STORY:
@@ -123,7 +124,7 @@ class December:
         return path
 
     def finish(self) -> None:
-        """After the last backfill: look at everything once more. Raises ParityError if any answer ever lost events."""
+        """After the last backfill: read every answer once more. Raises ParityError if an answer ever lost events."""
         self._watcher.stop()
         self._watcher.poll_all()
         if self._watcher.falls:
@@ -131,7 +132,7 @@ class December:
             raise ParityError(f"answers lost events {len(self._watcher.falls)} times:\n{falls}")
 
     def summary(self) -> list[tuple[str, Any]]:
-        """What there is to tell of it."""
+        """The figures of this part, by name."""
         watcher, progress = self._watcher, self._progress
         delays = self._fresh.delays(publish_times(self._installation.home / "journal")) / 1e6
         median, most = np.percentile(delays, [50, 95]) if len(delays) else (float("nan"), float("nan"))
@@ -161,7 +162,7 @@ class December:
             time.sleep(0.1)
 
     def _step(self, takes_over: bool = True) -> None:
-        """One round: a backfill if there is something for it, the screen, the picture when it is time."""
+        """One round: a backfill if a generation was sealed, the screen, and the picture once it is due."""
         running = bool(self._backfills) and self._backfills[-1].running
         share = self._progress.visible / len(self._known)
         if takes_over and not running and share < _LAST_TAKEOVER and (sealed := self._sealed()) > self._taken_over:

@@ -1,9 +1,9 @@
 """`make demo`: New York's flights of 2013 through Tandem, on one machine, and every answer held against an oracle.
 
 January to November are files, December is published to Pub/Sub while answers are read. Batch takes over from live
-again and again. At the end each answer must equal what DuckDB computes from the raw data, no number of events may
-ever have fallen, and the alerts must be those of a backtest: three of them show how one that fired early is confirmed,
-how batch withdraws one, and raises one late.
+several times. At the end each answer must equal what DuckDB computes from the raw data, no number of events may ever
+have fallen, and the alerts must be those of a backtest: three of them show how one that fired early is confirmed, how
+batch withdraws one, and raises one late.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ COMPARISON: Final = (sys.executable, "-m", "examples.flights.comparison")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says."""
+    """The flags of the command line."""
 
     folder: Path
     seconds: float
-    """How long publishing December takes."""
+    """Seconds in which December is published."""
     generation_seconds: float
     rows: int
-    """Airports with carrier on the screen."""
+    """Rows on the screen, each an airport and carrier."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Demo:
     begun: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
-        """All of it. Raises TandemError when a process fails, an answer loses events, or an answer is wrong."""
+        """Run every step. Raises TandemError when a process fails, an answer loses events, or an answer is wrong."""
         emulator = self.processes.start("emulator", "emulator", "--port", "0")
         files = self.installation.write_input()
         self._say("1. January to November: eleven files of four formats, through `tandem backfill`")
@@ -98,7 +98,7 @@ class Demo:
             subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
 
     def _compare(self, what: str, since: int | None) -> Comparison:
-        """In two processes: sliding windows and fixed ones. Raises ParityError unless all are equal."""
+        """Compare in two processes, sliding windows and fixed ones. Raises ParityError unless all answers are equal."""
         begun, result = time.monotonic(), Comparison()
         flags = ["--store", self.installation.store_url, "--input", str(self.installation.input)]
         flags += ["--since", str(since)] if since is not None else []
@@ -118,7 +118,7 @@ class Demo:
         return result
 
     def _check_alerts(self, december: December, output: str) -> str:
-        """Raises ParityError unless the story is as it must be, and all alerts are the backtest's."""
+        """Raises ParityError unless the story's alerts have their known ends, and all alerts are the backtest's."""
         series = []
         for alert in STORY:
             self.screen.say(f"   {alert.title}")

@@ -1,4 +1,4 @@
-"""The demo's own Tandem: where its things lie, and what its commands are called with."""
+"""The demo's own installation: its paths, and the arguments of its commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUBSCRIPTION: Final = "projects/demo/subscriptions/flights"
 
 @dataclass(frozen=True)
 class Installation:
-    """All below one folder. The input is kept from run to run, the rest is made anew."""
+    """The paths and commands below one folder. The input is kept from run to run, the rest is written again."""
 
     folder: Path
 
@@ -40,22 +40,22 @@ class Installation:
 
     @property
     def store_url(self) -> str:
-        """Where `tandem` keeps the view store if it isn't told otherwise."""
+        """The view store's URL, by the default of `tandem`."""
         return f"sqlite:///{self.home / 'views.db'}"
 
     @cached_property
     def compiled(self) -> CompiledDefinition:
-        """The definition, ready to be asked."""
+        """The compiled definition."""
         return compile_definition(load(DEFINITION))
 
     @property
     def name(self) -> str:
-        """The definition's."""
+        """The definition's name."""
         return self.compiled.definition.name
 
     @cached_property
     def store(self) -> ViewStore:
-        """The view store, which the processes write; only to be read here."""
+        """The view store, which the processes write; here it is only read."""
         return open_store(self.store_url)
 
     @cached_property
@@ -65,25 +65,29 @@ class Installation:
         return tuple(key_text(self.compiled, [origin, carrier]) for origin, carrier, _ in routes.iter_rows())
 
     def write_input(self) -> FlightFiles:
-        """Write the data files, where they aren't there yet."""
+        """Write the data files that don't exist yet."""
         return write_files(self.input, HERE / "flights.avsc")
 
     def backfill(self, *files: Path) -> list[str]:
-        """Arguments of `tandem`: take in files, or without any what live has sealed."""
+        """Arguments of `tandem`: backfill files, or without any the generations that live has sealed."""
         flags = [flag for file in files for flag in ("--files", str(file))]
         return ["backfill", "--definition", str(DEFINITION), *flags]
 
     def live(self, generation_seconds: float) -> list[str]:
-        """Arguments of `tandem`: run live. It is ended by `tandem stop`; idle for long, it ends by itself."""
+        """Arguments of `tandem`: run live until `tandem stop`, or until it has been idle for long."""
         ends = ["--until-idle", "60s", "--generation-interval", f"{round(generation_seconds * 1000)}ms"]
         return ["live", "--definition", str(DEFINITION), "--subscription", SUBSCRIPTION, *ends, "--no-screen"]
 
     def backtest(self, until: int, *files: Path) -> list[str]:
-        """Arguments of `tandem`: judge files and journal by the rules, the windows that end by then (microseconds)."""
+        """Arguments of `tandem`: judge files and journal by the rules, for windows that end by then (microseconds
+        UTC).
+        """
         ends = ["--complete-until", time_text(until), "--json"]
         return ["backtest", str(DEFINITION), *map(str, files), str(self.home), *ends]
 
     def publish(self, file: Path, speed: float) -> list[str]:
-        """Arguments of `tandem`: publish a file in order of becoming known, at so many times real speed."""
+        """Arguments of `tandem`: publish a file in the order in which flights became known, at a multiple of real
+        speed.
+        """
         order = ["--order-by", "known_at", "--speed", f"{speed:.0f}"]
         return ["publish", "--definition", str(DEFINITION), "--files", str(file), "--topic", TOPIC, *order]

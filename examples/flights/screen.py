@@ -1,4 +1,4 @@
-"""What the demo shows while it runs: a table that changes on a terminal, a line now and then elsewhere."""
+"""The demo's display: a table that is updated on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All that is shown at one look."""
+    """The values of one update of the display."""
 
     now: int
     """The simulated time, microseconds UTC."""
     messages: int
-    """Of December in all."""
+    """Messages of all December."""
     visible: int
     late: int
     polls: int
     falls: int
     doing: str
-    """What runs just now."""
+    """The name of the running step."""
     rows: tuple[Row, ...]
 
 
 def read_board(store: ViewStore, compiled: CompiledDefinition, keys: Sequence[str], now: int, **counts: Any) -> Board:
-    """Ask for every answer of the board; each is read on its own."""
+    """Query every answer of the board, each in its own transaction."""
     rows = [Row(key, tuple(window(store, compiled, key, now, days * DAY, DAY) for _, days in SPANS)) for key in keys]
     return Board(now=now, rows=tuple(rows), **counts)
 
@@ -75,12 +75,12 @@ class Screen:
         self._shown = False
 
     def say(self, text: str) -> None:
-        """A line that stays; the table is taken away until it is shown again."""
+        """Print a line that stays; the table is removed until the next update."""
         self.clear()
         self.console.print(text, highlight=False, soft_wrap=True)
 
     def wait_for(self, processes: Processes, process: TandemProcess) -> None:
-        """Wait for the end of a process, then say what it wrote but alerts. Raises ProcessFailedError."""
+        """Wait for the end of a process, then print its output except alerts. Raises ProcessFailedError."""
         for text in processes.wait(process).splitlines():
             if not text.startswith("{"):
                 self.say(f"   {process.name}: {text}")
@@ -97,7 +97,7 @@ class Screen:
             self.say(line(board))
 
     def clear(self) -> None:
-        """Take the table away."""
+        """Remove the table."""
         if self._live is not None and self._shown:
             self._live.stop()
             self._shown = False
@@ -127,7 +127,7 @@ def line(board: Board) -> str:
 
 
 def table(board: Board) -> Group:
-    """The whole board; certificate and what follows are of the longest span, colours say each answer's status."""
+    """The whole board; the certificate is that of the longest span, and colours show each answer's status."""
     shown = Table(title=f"{time_text(board.now)[:16].replace('T', ' ')} UTC in the replay", title_justify="left")
     shown.add_column("flights of", no_wrap=True)
     for name, _ in SPANS:

@@ -22,13 +22,13 @@ _EARLIEST: Final = -(1 << 62)
 
 
 class Snapshot:
-    """All stored states of one instant, decoded once, any windows of which are merged as by `tandem.views.answers`.
+    """All stored states of one instant, decoded once; windows are merged from them as by `tandem.views.answers`.
 
     The interface answers windows one by one; there are more than 300,000 to be compared.
     """
 
     def __init__(self, store: ViewStore, compiled: CompiledDefinition, since: int | None = None) -> None:
-        """`since`: leave tiles before it out (event time, microseconds UTC)."""
+        """`since`: tiles that start before it are left out (event time, microseconds UTC)."""
         with store.database.read() as connection:
             scope = read_scope(connection, store.chains, compiled)
             rows = [row for part in all_rows(connection, scope) for row in part if row.tile >= (since or _EARLIEST)]
@@ -44,7 +44,7 @@ class Snapshot:
         self._states = decode_states(compiled.measures, [row.states for row in rows], compiled.definition.name)
 
     def answers(self, windows: Windows) -> Iterator[AnswerRow]:
-        """Every key and window that holds events."""
+        """Yield every key and window that holds events."""
         size, shift = windows.size, windows.shift
         number = (self._tile - shift) // size
         lowest, span = int(number.min()), int(number.max() - number.min()) + 1

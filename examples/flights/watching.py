@@ -1,4 +1,4 @@
-"""Watch answers while batch takes over from live: no number of events may fall. And see how fresh they are."""
+"""Watches answers while batch takes over from live: no number of events may fall; and measures how fresh they are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Int64s = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one read of one key found."""
+    """The values of one read of one key."""
 
     events: Mapping[int, int]
     """Number of events by the start of the answer."""
@@ -67,7 +67,7 @@ class DailyEvents:
 
 
 class Watcher:
-    """Polls keys in turn, in a thread of its own, and remembers the most events that each answer ever had."""
+    """Polls keys in turn, in its own thread, and remembers the greatest number of events of each answer."""
 
     def __init__(self, read: Callable[[str], Look], keys: Sequence[str], pause: float = 0.08) -> None:
         """`pause`: seconds between two polls."""
@@ -78,16 +78,16 @@ class Watcher:
         self.polls = 0
         self.falls: list[Fall] = []
         self.boundaries: list[int] = []
-        """The boundaries that were seen, in the order in which they came up."""
+        """The boundaries that were seen, in order of appearance."""
         self.error: Exception | None = None
 
     @property
     def watched(self) -> int:
-        """Different answers watched."""
+        """Number of different answers that were watched."""
         return len(self._most)
 
     def poll(self, key: str) -> None:
-        """One read of one key."""
+        """Read one key once."""
         look = self._read(key)
         self.polls += 1
         if not self.boundaries or look.boundary != self.boundaries[-1]:
@@ -100,7 +100,7 @@ class Watcher:
             self._most[key, start] = max(events, self._most.get((key, start), 0))
 
     def poll_all(self) -> None:
-        """One read of every key."""
+        """Read every key once."""
         for key in self._keys:
             self.poll(key)
 
@@ -109,7 +109,7 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Poll no more. Raises what the thread failed with."""
+        """Stop polling. Raises the exception that ended the thread."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(30)
@@ -129,7 +129,7 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a live run is, over all generations."""
+    """The progress of a live run, over all generations."""
 
     run: str = ""
     received: int = 0
@@ -159,21 +159,21 @@ class Progress:
 
 @dataclass(slots=True)
 class Freshness:
-    """When how many messages were visible; with the broker's publish times the delay of each."""
+    """The number of visible messages over time; with the broker's publish times the delay of each."""
 
     samples: list[tuple[int, int]] = field(default_factory=list)
-    """(wall time in microseconds, messages visible then), ascending."""
+    """(wall time in microseconds UTC, messages visible then), ascending."""
 
     def note(self, visible: int) -> None:
-        """Note that so many are visible now."""
+        """Note the number of messages that are visible now."""
         if not self.samples or visible > self.samples[-1][1]:
             self.samples.append((time.time_ns() // 1000, visible))
 
     def delays(self, published: Int64s) -> Int64s:
-        """Microseconds from publishing to the first look that showed it, for each message that any look showed.
+        """Microseconds from the publication of each visible message to the first look that showed it.
 
-        `published` ascends. A lane works in order, so the n-th published is taken for the n-th visible. Never too small
-        by that, but by up to the time between two looks too great.
+        `published` ascends. A lane works in order, so the n-th published message is taken as the n-th visible one. A
+        delay is never too small, and too great by up to the time between two looks.
         """
         if not self.samples:
             return np.empty(0, np.int64)

@@ -1,7 +1,7 @@
-"""Keeps the newest revision of each window and key of a subscription, and holds all that come to what is promised.
+"""Keeps the newest revision of each window and key of a subscription, and checks messages against the guarantees.
 
-It needs nothing but `pip install google-cloud-pubsub`: messages are read by docs/how-to/send-results.md. What it has
-once nothing has come for a while is printed, a line of JSON for each window and key that has an answer.
+It needs nothing but `pip install google-cloud-pubsub`: the fields of messages are in docs/how-to/send-results.md. Once
+no message has arrived for a while it prints a line of JSON for each window and key that has an answer.
 
     python newest.py projects/demo/subscriptions/results
 """
@@ -27,7 +27,7 @@ Identity = tuple[str, str, str, str]
 
 @dataclass
 class Newest:
-    """What has come; `wrong` says where it isn't what it has to be."""
+    """The messages so far; `wrong` names each broken guarantee."""
 
     newest: dict[Identity, dict[str, Any]] = field(default_factory=dict)
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Newest:
     wrong: list[str] = field(default_factory=list)
 
     def take(self, message: dict[str, Any]) -> None:
-        """A message, or one that has come before."""
+        """Check and keep a message, a redelivered one too."""
         identity = message["definition"], message["result"], message["start"], json.dumps(message["key"])
         where = f"{' '.join(identity)}, revision {message['revision']}"
         known = self.states.setdefault(message["id"], message)
@@ -53,7 +53,7 @@ class Newest:
             self.newest[identity] = message
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """By definition, result, start and key; what was withdrawn has none."""
+        """Yield the newest revisions by definition, result, start and key, without withdrawn ones."""
         for _, message in sorted(self.newest.items()):
             if not message["withdrawn"]:
                 yield {name: message[name] for name in FIELDS}
@@ -68,7 +68,7 @@ def _timing(message: dict[str, Any]) -> int:
 
 
 def received(subscription: str, until_idle: float) -> Iterator[dict[str, Any]]:
-    """The messages of a subscription, until none has come for so many seconds."""
+    """The messages of a subscription, until none has arrived for `until_idle` seconds."""
     last = time.monotonic()
     with pubsub_v1.SubscriberClient() as client:
         while time.monotonic() - last < until_idle:
@@ -84,7 +84,7 @@ def received(subscription: str, until_idle: float) -> Iterator[dict[str, Any]]:
 
 
 def main() -> int:
-    """1 where something was wrong."""
+    """Print the answers; returns 1 if a guarantee was broken."""
     parser = argparse.ArgumentParser()
     parser.add_argument("subscription", help="with message ordering; projects/PROJECT/subscriptions/NAME")
     parser.add_argument("--until-idle", type=float, default=10.0, help="seconds (10)")
