@@ -19,6 +19,7 @@ from tandem.pipelines.bounded.building.batch_runs import build, build_batch_runs
 from tandem.pipelines.bounded.building.templates import launch_alone
 from tandem.pipelines.bounded.flags import parse
 from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan
+from tandem.pipelines.bounded.progress import shown_time
 from tandem.pipelines.bounded.publishing import Job, judge_bad, noted, published
 from tandem.pipelines.bounded.up_to_date import nothing_new
 from tandem.pipelines.console.printing import progress
@@ -92,7 +93,8 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: li
     store = open_store(configs[0].home.store)
     note = said_once(console)
     begun = time.monotonic()
-    listed = expand(configs[0].files, configs[0].piece_memory, note) if configs[0].files else ()
+    with shown_time(console, "looking at the files"):
+        listed = expand(configs[0].files, configs[0].piece_memory, note) if configs[0].files else ()
     seconds = time.monotonic() - begun
     with ExitStack() as turns:
         for name in sorted(config.definition.name for config in configs):

@@ -34,7 +34,7 @@ from tandem.runners.options.shards import check_shards, shards_for
 from tandem.runners.submission.earlier_jobs import end_earlier_jobs, standing_state
 from tandem.runners.submission.interrupts import drained_by_signals
 from tandem.runners.submission.launching import launch, local_streaming_runner
-from tandem.runners.submission.remote_runs import Control, left_behind, name_job, wait_for_end
+from tandem.runners.submission.remote_runs import Control, LeftBehind, name_job, wait_for_end
 from tandem.runners.submission.run_ends import RunEnd
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import UserError
@@ -68,10 +68,11 @@ def run(arguments: Arguments, control: Control | None = None) -> None:
     blobs, store = prepared_journal(config.home.journal), prepare(config, options)
     with drained_by_signals(blobs) as draining:
         manifest = _start(config, shards_for(config.shards, options), store, blobs)
-        draining.begin(manifest.id, left_behind(manifest.id, options, control))
+        behind = LeftBehind(manifest.id, options, control)
+        draining.begin(manifest.id, behind)
         # The runner may take long until a lane's reader sends heartbeats itself; until then the run must not look dead.
         with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
-            _run_to_the_end(config, options, store, blobs, manifest, control)
+            _run_to_the_end(config, options, store, blobs, manifest, behind)
 
 
 def _run_to_the_end(
@@ -80,13 +81,13 @@ def _run_to_the_end(
     store: ViewStore,
     blobs: BlobStore,
     manifest: RunManifest,
-    control: Control | None,
+    behind: LeftBehind,
 ) -> None:
     number = announce_launch(blobs, SystemClock(), manifest.id)
     keep(run=manifest.id, launch=number, definition=", ".join(each.name for each in config.definitions))
     what = "resumed" if config.resume else "started"
     _LOG.info("run %s", what, extra={"lanes": manifest.lanes, "shards": manifest.shards})
-    end_earlier_jobs(options, control, blobs, manifest)
+    end_earlier_jobs(options, behind.control, blobs, manifest)
     name_job(options, config.home, manifest.id)
     if config.resume:
         standing_state(options, config.home, manifest.id)
@@ -97,7 +98,8 @@ def _run_to_the_end(
     with delivering(config.home.store, config.definitions):
         with watch(config.home, config.definitions, runs, config.screen):
             end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)
-            wait_for_end(launch(build(config, options, manifest, runs, store, number)), options, end, control)
+            job = launch(build(config, options, manifest, runs, store, number))
+            wait_for_end(job, options, end, behind.control, behind)
         end_live_runs(store, config.home, config.definitions, runs)
     _LOG.info("run ended")
 

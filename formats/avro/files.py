@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -28,6 +27,8 @@ _BYTES: Final = 8 * 1024 * 1024
 _RECORDS: Final = 1 << 16
 _SHARE: Final = 2
 """The divisor of a piece's memory that gives the most that a block may take."""
+_TOGETHER: Final = 4
+"""Blocks whose columns take more than this part aren't decoded at once, which takes three times as much."""
 _CELL: Final = 12
 """The approximate number of bytes of a value in a column."""
 
@@ -92,7 +93,7 @@ class _Reader:
     def parse(self, blocks: Blocks, first: int) -> Iterator[Parsed]:
         """The needed fields of the blocks' records, of which the first has number `first` in the file."""
         unfolded = sum(len(data) + block.count * self._width for block, data in blocks)
-        if self._cutter is None and unfolded <= self._ref.memory // _SHARE:
+        if self._cutter is None and unfolded <= self._ref.memory // _TOGETHER:
             try:
                 batches = self._decoder.decode_blocks([(block.count, data) for block, data in blocks])
             except Fault:
@@ -108,7 +109,7 @@ class _Reader:
         records = (self._cutter or self._decoder).records(block.count, data)
         while True:
             try:
-                part = list(islice(records, _RECORDS))
+                part = _some(records)
             except Fault as fault:
                 raise self._damaged(block, f"a record from {first} on", fault) from None
             if not part:
@@ -146,3 +147,14 @@ class _Reader:
 
     def _damaged(self, block: Block, what: str, why: object) -> SourceFileError:
         return SourceFileError(f"{self._ref.path}: damaged: {what}, in the block at byte {block.start}: {why}")
+
+
+def _some(records: Iterator[bytes]) -> list[bytes]:
+    """The next records, of about _BYTES; none at the end."""
+    held, size = list[bytes](), 0
+    for record in records:
+        held.append(record)
+        size += len(record)
+        if size >= _BYTES or len(held) >= _RECORDS:
+            break
+    return held

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ from tandem.formats.text.eight_bytes import Longs
 __all__ = ["Dialect", "dialect_of"]
 
 _NEWLINE, _RETURN = b"\n\r"
+_STRETCH: Final = 1 << 20
+"""Bytes that are looked at together: each quote among them takes some fifty bytes of memory."""
+_MOST_VALUES: Final = 1 << 20
+"""Values of a record; more of them are malformed."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,10 @@ class Dialect:
     def record(self, text: bytes, at: int, final: bool) -> tuple[list[bytes], int] | None:
         """The values of the record that starts at `at`, and the start of the next; None if it is malformed.
 
-        A record without an end is malformed, too.
+        A record without an end is malformed, too, and one of more than a million values.
         """
-        values = []
-        while True:
+        values: list[bytes] = []
+        while len(values) < _MOST_VALUES:
             match = self._field.match(text, at)
             if match is None:
                 return None
@@ -82,6 +87,7 @@ class Dialect:
             if end == len(text):
                 return (values, end) if final else None
             return None
+        return None
 
     def _plain(self, value: bytes) -> bytes:
         return self._escapes.sub(rb"\1", value) if self.escape and self.escape in value else value
@@ -122,6 +128,18 @@ class Dialect:
         """
         if self.is_simple(text):
             return []
+        found, at = list[int](), 0
+        while at < len(text):
+            end = text.rfind(b"\n", at, at + _STRETCH) + 1
+            if end > at:
+                found += [at + start for start in self._careful(text[at:end])]
+            else:  # a line that is longer, or the last one
+                end = text.find(b"\n", at) + 1 or len(text)
+                found += [] if self.is_simple(text[at:end]) else [at]
+            at = end
+        return found
+
+    def _careful(self, text: bytes) -> list[int]:
         padded = np.frombuffer(b"\n" + text + b"\n", np.uint8)  # what follows the byte at i stands at i + 2
         data = padded[1:-1]
         newlines = np.flatnonzero(data == _NEWLINE)

@@ -117,24 +117,39 @@ class _Rows:
                 self.columns.append(arrays)
                 self.raw += lines
                 return
-        dialect = self.table.dialect
         for line in lines:
-            line = line.rstrip(b"\r")
-            quoted = dialect.quote and dialect.quote in line
-            found = dialect.record(line, 0, final=True) if quoted else (line.split(dialect.delimiter), 0)
+            self._add_line(line.rstrip(b"\r"))
+
+    def _add_line(self, line: bytes) -> None:
+        dialect = self.table.dialect
+        if len(line) > MAX_LINE:
+            self.add_too_long(line)
+        elif dialect.quote and dialect.quote in line:
+            found = dialect.record(line, 0, final=True)
             if found is None:
                 raise AssertionError(f"a row was taken for a clean one: {line!r}")
             self.add(found[0], line)
+        elif (count := line.count(dialect.delimiter) + 1) != len(self.table.names):
+            self._add_ragged(line, count)
+        else:
+            self.add(line.split(dialect.delimiter), line)
 
     def add(self, values: list[bytes], raw: bytes) -> None:
         """Add one row."""
         if len(values) != len(self.table.names):
-            self.add_fault(raw, f"{len(values)} values; the header names {len(self.table.names)}")
+            self._add_ragged(raw, len(values))
         elif len(raw) > MAX_LINE:
-            self.add_fault(raw, f"{len(raw):,} bytes; {MAX_LINE:,} are allowed")
+            self.add_too_long(raw)
         else:
             self.waiting.append([values[place] for place in self.table.places])
             self.raw.append(raw)
+
+    def add_too_long(self, raw: bytes) -> None:
+        """One row that isn't cut into values, which would take many times its bytes."""
+        self.add_fault(raw, f"{len(raw):,} bytes; {MAX_LINE:,} are allowed")
+
+    def _add_ragged(self, raw: bytes, count: int) -> None:
+        self.add_fault(raw, f"{count} values; the header names {len(self.table.names)}")
 
     def add_fault(self, raw: bytes, reason: str) -> None:
         """Add one row that can't be split."""
@@ -237,6 +252,9 @@ def _cut_one(text: bytes, at: int, rows: _Rows, final: bool) -> int:
     end = newline + 1 if newline >= 0 else len(text)
     if dialect.comment and text.startswith(dialect.comment, at):
         return end if final or newline >= 0 else at
+    if end - at > MAX_LINE and (final or newline >= 0):
+        rows.add_too_long(text[at:end].rstrip(b"\r\n"))
+        return end
     found = dialect.record(text, at, final)
     if found is not None:
         rows.add(found[0], text[at : found[1]].rstrip(b"\r\n"))

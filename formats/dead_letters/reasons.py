@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -37,7 +37,7 @@ class Reason:
         return f"{times}{among}: {self.text} (first at {self.place})"
 
 
-def reasons(version: str, folder: str, letters: Mapping[str, frozenset[int]], most: int = 3) -> list[Reason]:
+def reasons(version: str, folder: str, letters: Mapping[str, Set[int]], most: int = 3) -> list[Reason]:
     """The reasons of these letters (position -> rows), the most frequent first; of many letters, only the first are
     read.
 
@@ -52,7 +52,7 @@ def reasons(version: str, folder: str, letters: Mapping[str, frozenset[int]], mo
     return [Reason(count, *first[kind], looked_at) for kind, count in counts.most_common(most)]
 
 
-def _texts(folder: str, version: str, letters: Mapping[str, frozenset[int]]) -> Iterator[tuple[str, str]]:
+def _texts(folder: str, version: str, letters: Mapping[str, Set[int]]) -> Iterator[tuple[str, str]]:
     for position in sorted(letters):
         for row, stored in sorted(load(folder, version, position).items()):
             if row in letters[position]:

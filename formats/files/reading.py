@@ -32,6 +32,11 @@ _ROWS: Final = 1 << 18
 """Most records in one Decoded."""
 _LETTERS: Final = 1 << 15
 """Dead letters beyond which a Decoded has fewer records: they take several hundred bytes each."""
+_LETTER: Final = 896
+"""Bytes that a dead letter takes besides its payload on its way into its file."""
+_BATCH_SHARE: Final = 8
+_LETTERS_SHARE: Final = 16
+"""The events of one Decoded take this part of a piece's memory at the most, and its dead letters that part."""
 
 Why = tuple[str, str]
 """Stage and reason."""
@@ -71,10 +76,11 @@ def read_piece(source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, a
     read = tuple(name for name in columns if name not in given)
     for found, raw in _parsed(source, without(fields, given), read, piece):
         parsed = with_given(found, given)
-        for part, first in _slices(parsed):
+        letters = _most_letters(parsed, raw, piece.ref.memory)
+        for part, first in _slices(parsed, letters, piece.ref.memory):
             letter = partial(_letter, source, fields, raw, part, first, done)
             decoded = assemble(fields, columns, part, clock, letter)
-            yield from _few_letters(Decoded(decoded.events, decoded.rows + (done + first), decoded.dead))
+            yield from _few_letters(Decoded(decoded.events, decoded.rows + (done + first), decoded.dead), letters)
         done += len(parsed.rows) + len(parsed.faults)
 
 
@@ -93,10 +99,25 @@ def _parsed(
             yield parsed, None
 
 
-def _slices(parsed: Parsed) -> Iterator[tuple[Parsed, int]]:
+def _most_letters(parsed: Parsed, raw: Texts | list[bytes] | None, memory: int) -> int:
+    """Dead letters of one Decoded, so that they fit into their part of the memory with what they quote."""
+    size = len(parsed.rows) + len(parsed.faults)
+    if isinstance(raw, Texts):
+        quoted = int(raw.sizes.sum())
+    else:
+        quoted = sum(map(len, raw)) if raw is not None else _bytes_of(parsed)
+    return max(min(_LETTERS, memory // _LETTERS_SHARE // (_LETTER + quoted // max(size, 1))), 1)
+
+
+def _bytes_of(parsed: Parsed) -> int:
+    return sum(array.nbytes for array in parsed.arrays.values())
+
+
+def _slices(parsed: Parsed, letters: int, memory: int) -> Iterator[tuple[Parsed, int]]:
     """Parts of at most _ROWS records, fewer if many are dead, each with its first record's index."""
     size = len(parsed.rows) + len(parsed.faults)
-    most = _ROWS if len(parsed.verdicts.reasons) + len(parsed.faults) <= _LETTERS else _LETTERS
+    most = _ROWS if len(parsed.verdicts.reasons) + len(parsed.faults) <= letters else letters
+    most = min(most, max(memory // _BATCH_SHARE * size // max(_bytes_of(parsed), 1), 1))
     if size <= most:
         yield parsed, 0
         return
@@ -112,16 +133,16 @@ def _within(reasons: Mapping[int, Why], start: int, end: int) -> dict[int, Why]:
     return {row - start: reasons[row] for row in range(start, end) if row in reasons}
 
 
-def _few_letters(decoded: Decoded) -> Iterator[Decoded]:
+def _few_letters(decoded: Decoded, letters: int) -> Iterator[Decoded]:
     """The same records in parts of few dead letters each: checking ids and times may have found more of them."""
-    ends = [letter.row for letter in decoded.dead[_LETTERS::_LETTERS]]
+    ends = [letter.row for letter in decoded.dead[letters::letters]]
     if not ends:
         yield decoded
         return
     places = [0, *np.searchsorted(decoded.rows, ends).tolist(), len(decoded.rows)]
     for at, (low, high) in enumerate(pairwise(places)):
-        letters = decoded.dead[at * _LETTERS : (at + 1) * _LETTERS]
-        yield Decoded(decoded.events.slice(low, high - low), decoded.rows[low:high], letters)
+        part = decoded.dead[at * letters : (at + 1) * letters]
+        yield Decoded(decoded.events.slice(low, high - low), decoded.rows[low:high], part)
 
 
 def _letter(

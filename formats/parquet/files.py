@@ -30,6 +30,8 @@ _JOB: Final = f"{decode_parquet.__module__}:{decode_parquet.__name__}"
 _INT_LIMITS: Final = {pa.int32(): 2**31, pa.int64(): 2**63}
 _NANOS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 _ROWS: Final = 1 << 17
+_SHARE: Final = 8
+"""What is converted at once takes this part of a piece's memory."""
 
 
 def split_parquet(ref: FileRef, target_bytes: int) -> list[FilePiece]:
@@ -109,7 +111,11 @@ def _read(
     with _guarded(piece), asked(_JOB, request, piece.ref.memory) as answer:
         _check(piece.ref.path, answer, needed, leaves)
         for batch in answer.batches():
-            yield {name: _inside(batch, leaf) for name, leaf in leaves.items()}, batch.num_rows
+            # What a dictionary unfolds to isn't declared: it is there, but isn't to be there several times.
+            rows = max(piece.ref.memory // _SHARE * batch.num_rows // max(batch.nbytes, 1), 1)
+            for start in range(0, batch.num_rows, rows):
+                part = batch.slice(start, rows)
+                yield {name: _inside(part, leaf) for name, leaf in leaves.items()}, part.num_rows
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,10 @@ from tandem.schemas.privacy.files import need_folder
 from tandem.schemas.privacy.printable import printable
 from tandem.transforms.sources.progress_board import BoardReader, ReadSoFar
 
-__all__ = ["board_in", "progress_line", "shown_progress"]
+__all__ = ["board_in", "progress_line", "shown_progress", "shown_time"]
 
 _EVERY: Final = 1.0
-_LINE_EVERY: Final = 10.0
+_LINE_EVERY: Final = 5.0
 """Seconds between two lines where there is no terminal."""
 _FIRST_GUESS: Final = 100
 """Bytes of an event, until an item of work has been read to its end."""
@@ -61,6 +61,11 @@ def shown_progress(console: Console, title: str, size: int, items: int, board: s
 
     with shown_beside(show):
         yield
+
+
+def shown_time(console: Console, title: str) -> AbstractContextManager[None]:
+    """Show, once it takes longer than a second, that the body is at work: what it is, and how long it has taken."""
+    return shown_progress(console, title, 0, 0, None)
 
 
 def progress_line(so_far: ReadSoFar | None, size: int, items: int, seconds: float) -> str:

@@ -9,6 +9,7 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_t
 
 from tandem.formats.dead_letters.reasons import reasons
 from tandem.pipelines.bounded.plan import BackfillConfig, Plan
+from tandem.pipelines.bounded.progress import shown_time
 from tandem.pipelines.bounded.taken_in import Taken, note_taken
 from tandem.runners.submission.interrupts import held_back
 from tandem.schemas.errors import (
@@ -54,9 +55,11 @@ def judge_bad(job: Job, store: ViewStore, console: Console) -> TooManyBadError |
     if limit.allows(bad, read):
         return None
     version, run = job.config.definition.version, job.plan.batch_run
-    for reason in reasons(version, job.config.home.dead_letters, store.dead_letters.found_by(version, run)):
+    with shown_time(console, f"{name}: looking at why {bad:,} records are bad"):
+        found = reasons(version, job.config.home.dead_letters, store.dead_letters.found_by(version, run))
+        store.batch.discard(run)
+    for reason in found:
         console.print(printable(f"{name}: {reason}"), markup=False)
-    store.batch.discard(run)
     return TooManyBadError(
         f"{name}: {bad:,} of {read:,} records are bad, more than --max-bad {limit.text}: nothing is published, and "
         "what was read counts as unread; correct it, or take it in with a higher --max-bad"

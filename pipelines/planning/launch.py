@@ -54,9 +54,10 @@ def launch(pipeline: Launchable, arguments: Sequence[str], beside: Beside = _not
 
 def _run(pipeline: Launchable, read: Arguments) -> None:
     passed = gate(pipeline, read)
+    accepted = read["accept"]
     for finding in passed.warnings:
-        if not logged(finding.line(), logging.WARNING, code=finding.code):
-            say(f"{finding.level}: {finding.line()}", err=True)
+        if not logged(finding.line(accepted), logging.WARNING, code=finding.code):
+            say(f"{finding.heading(accepted)}: {finding.line(accepted)}", err=True)
     try:
         with ended_by_signals(lambda: f"interrupted: {pipeline.interrupted}"):
             pipeline.run(passed.arguments)

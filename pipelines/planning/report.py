@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from tandem.schemas.errors import UserError
 
 __all__ = ["planned", "print_plan", "show_dry_run", "write_job_of"]
 
-_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
+_COLOURS: Final = {"error": "red", "accepted": "yellow", "warning": "yellow", "note": "cyan"}
 
 
 def planned(pipeline: Launchable, arguments: Arguments) -> tuple[Sequence[Sketch], tuple[Finding, ...]]:
@@ -49,7 +49,7 @@ def show_dry_run(pipeline: Launchable, arguments: Arguments) -> None:
     sketches, findings = planned(pipeline, arguments)
     check_runner(sketches[0].options)
     path = sketches[0].options.view_as(DebugOptions).dataflow_job_file
-    print_plan(sketches, findings)
+    print_plan(sketches, findings, arguments["accept"])
     if path:
         write_job_of(sketches, Path(path))
         say(f"the job that would be sent is in {path}")
@@ -65,8 +65,8 @@ def write_job_of(sketches: Sequence[Sketch], path: Path) -> None:
     write_job(sketches[0].pipeline, sketches[0].options, path)
 
 
-def print_plan(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> None:
-    """Print the graphs and the findings: a table on a terminal, lines elsewhere."""
+def print_plan(sketches: Sequence[Sketch], findings: Sequence[Finding], accepted: Collection[str] = ()) -> None:
+    """Print the graphs and the findings: a table on a terminal, lines elsewhere. `accepted`: codes of errors."""
     for sketch in sketches:
         record = sketch.record()
         kept = sum(step.keeps for step in record.steps.values())
@@ -76,12 +76,18 @@ def print_plan(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> None:
         return
     if not sys.stdout.isatty():
         for finding in findings:
-            say(f"{finding.level}: {finding.line()}")
+            say(f"{finding.heading(accepted)}: {finding.line(accepted)}")
         return
     columns = [Column("", keep=True), Column("code", keep=True), Column("what", keep=True, wrap=True)]
     columns += [Column("where", wrap=True), Column("remedy", keep=True, wrap=True)]
     rows = (
-        (cell(finding.level, _COLOURS[str(finding.level)]), finding.code, finding.what, finding.where, finding.remedy)
+        (
+            cell(finding.heading(accepted), _COLOURS[finding.heading(accepted)]),
+            finding.code,
+            finding.what,
+            finding.where,
+            "" if finding.is_accepted(accepted) else finding.remedy,
+        )
         for finding in findings
     )
     print_table(console(), columns, rows)

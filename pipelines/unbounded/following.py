@@ -27,7 +27,7 @@ from tandem.pipelines.unbounded.views import LiveView, bundle_seconds, prepare
 from tandem.runners.options.shards import shards_for
 from tandem.runners.submission.interrupts import drained_by_signals
 from tandem.runners.submission.launching import launch
-from tandem.runners.submission.remote_runs import Control, left_behind, name_job, wait_for_end
+from tandem.runners.submission.remote_runs import Control, LeftBehind, name_job, wait_for_end
 from tandem.runners.submission.run_ends import FollowerEnd
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
@@ -47,7 +47,8 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
     blobs, store = open_blobs(config.home.journal), prepare(config, options)
     with drained_by_signals(blobs) as draining:
         runs = start_followers(config, store, blobs, shards_for(config.shards, options))
-        draining.begin(runs[0].run, left_behind(runs[0].run, options, control))
+        behind = LeftBehind(runs[0].run, options, control)
+        draining.begin(runs[0].run, behind)
         name_job(options, config.home, runs[0].run)
         console = progress()
         for definition, run in zip(config.definitions, runs, strict=True):
@@ -56,7 +57,7 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
         with delivering(config.home.store, config.definitions):
             with watch(config.home, config.definitions, runs, config.screen):
                 end = FollowerEnd(blobs, config.home.store, config.definitions, runs, until_idle=config.until_idle)
-                wait_for_end(launch(build(config, options, runs, store)), options, end, control)
+                wait_for_end(launch(build(config, options, runs, store)), options, end, control, behind)
             end_live_runs(store, config.home, config.definitions, runs)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from tandem.runners.options.flags.table import FLAGS
+from tandem.runners.options.flags.table import FLAGS, flag_named
+from tandem.runners.options.opened_patterns import is_like, way_to_give
 from tandem.runners.options.reading import Arguments
 from tandem.schemas.errors import UserError
 
@@ -50,22 +51,43 @@ def beam_options(arguments: Arguments) -> PipelineOptions:
         raise UserError(f"wrong flag: {error}") from error
     options = PipelineOptions(words)
     runner = options.view_as(StandardOptions).runner or ""
-    if unknown and runner not in _PORTABLE_RUNNERS:
-        raise UserError(_unknown(arguments, unknown[0]))
+    stray = _stray(arguments, unknown) if runner in _PORTABLE_RUNNERS else next(iter(unknown), None)
+    if stray is not None:
+        raise UserError(_unknown(arguments, stray))
     shown = options.view_as(TandemOptions)
     for name in arguments.texts.keys() & _SHOWN.keys():
         setattr(shown, name, arguments.texts[name])
     return options
 
 
+def _stray(arguments: Arguments, unknown: Sequence[str]) -> str | None:
+    """A word that can't be a flag that only a portable runner knows, nor its value; None without any."""
+    files = (*_given(arguments, "files"), *_given(arguments, "definition"))
+    for at, word in enumerate(unknown):
+        follows = at > 0 and unknown[at - 1].startswith("--") and "=" not in unknown[at - 1]
+        if not word.startswith("-") and (not follows or is_like(word, files)):
+            return word
+    return None
+
+
 def _unknown(arguments: Arguments, word: str) -> str:
     if word.startswith("-"):
         return f"unknown flag {word!r}; neither Tandem nor Beam has it"
-    if not arguments.values.get("files"):
+    definitions = _given(arguments, "definition")
+    if is_like(word, definitions):
+        several = flag_named(arguments.command.name, "definition").repeatable
+        way = "--definition stands before each" if several else "one definition is given"
+        return f"{word!r} follows no flag; {way}"
+    if not _given(arguments, "files"):
         return f"{word!r} follows no flag that takes it"
     # Most likely the shell has opened a pattern: --files takes its first file alone.
-    pattern = os.path.join(os.path.dirname(word), f"*{os.path.splitext(word)[1]}")
-    return f"{word!r} follows no flag; put a pattern of files into quotes, --files '{pattern}', or --files before each"
+    return f"{word!r} follows no flag; {way_to_give(word)}"
+
+
+def _given(arguments: Arguments, name: str) -> Sequence[str]:
+    """What a flag was given, or flags of a name were; nothing where the command has none."""
+    given = arguments.texts.get(name) or ()
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
 
 
 def _beam_parser() -> argparse.ArgumentParser:

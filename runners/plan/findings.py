@@ -34,10 +34,19 @@ class Finding:
     """A step's label, a flag, a path; empty for the whole job."""
     remedy: str
 
-    def line(self) -> str:
-        """One line, without the level."""
+    def line(self, accepted: Collection[str] = ()) -> str:
+        """One line, without the level; of an error that was accepted without the remedy, too."""
         where = f" [{self.where}]" if self.where else ""
-        return f"{self.code}{where}: {self.what}; {self.remedy}"
+        stated = f"{self.code}{where}: {self.what}"
+        return stated if self.is_accepted(accepted) else f"{stated}; {self.remedy}"
+
+    def heading(self, accepted: Collection[str] = ()) -> str:
+        """The level, or that it was accepted."""
+        return "accepted" if self.is_accepted(accepted) else str(self.level)
+
+    def is_accepted(self, accepted: Collection[str]) -> bool:
+        """Whether it is an error whose code was accepted."""
+        return self.level is Level.ERROR and self.code in accepted
 
     def data(self) -> dict[str, str]:
         """As plain values, for JSON."""

@@ -93,17 +93,16 @@ class Draining:
 
     def __init__(self, blobs: BlobStore, at_once: str) -> None:
         self._blobs, self._at_once = blobs, at_once
+        self._left_behind: Callable[[], str] | None = None
         self._run: str | None = None
         self._asked: float | None = None
 
-    def begin(self, run: str, left_behind: str = "") -> None:
+    def begin(self, run: str, left_behind: Callable[[], str] | None = None) -> None:
         """The run has started: requests to end are written into its journal from now on.
 
-        `left_behind`: the parts that continue when this process is ended at once.
+        `left_behind`: tells the parts that continue when this process is ended at once; empty without any.
         """
-        self._run = run
-        if left_behind:
-            self._at_once = f"ended at once; {left_behind}"
+        self._run, self._left_behind = run, left_behind
         if self._asked is not None:
             self._drain(run)
 
@@ -116,7 +115,8 @@ class Draining:
             if self._run is not None:
                 self._drain(self._run)
         elif number == signal.SIGINT or now - self._asked > _SAME:
-            end_at_once(self._at_once)
+            behind = self._left_behind() if self._left_behind is not None else ""
+            end_at_once(f"ended at once; {behind}" if behind else self._at_once)
 
     def _drain(self, run: str) -> None:
         try:

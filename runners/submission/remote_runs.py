@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import grpc
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
@@ -28,10 +28,10 @@ from tandem.storage.urls import beside, is_url
 
 __all__ = [
     "Control",
+    "LeftBehind",
     "code_of",
     "is_remote",
     "job_name",
-    "left_behind",
     "name_job",
     "state_folder",
     "wait_for_end",
@@ -99,19 +99,49 @@ def name_job(options: PipelineOptions, home: Home, run: str) -> None:
         flags.append(f"--state_backend_storage_path={place}")
 
 
-def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, control: Control | None = None) -> None:
+@dataclass
+class LeftBehind:
+    """What of a run goes on when its launcher is ended at once, in words, by how far its job is."""
+
+    run: str
+    options: PipelineOptions
+    control: Control | None
+    stage: Literal["not begun", "begun", "being ended"] = "not begun"
+
+    def __call__(self) -> str:
+        """The job, and the command that ends it; empty for this machine's own runners."""
+        if not is_remote(self.options):
+            return ""
+        name = job_name(self.run)
+        where = self.control.ending(name, self.options) if self.control else "on its runner: cancel it there"
+        if self.stage == "being ended":
+            return f"job {name} was being ended; where that wasn't done yet it goes on {where}"
+        return f"job {name} goes on {where}" + (", if it was begun by now" if self.stage == "not begun" else "")
+
+
+def wait_for_end(
+    result: PipelineResult,
+    options: PipelineOptions,
+    end: End,
+    control: Control | None = None,
+    behind: LeftBehind | None = None,
+) -> None:
     """Wait until the run is over or its job has ended, and end the job. Raises FencedError, TandemError.
 
-    The loss of the job server ends neither the job nor the wait.
+    The loss of the job server ends neither the job nor the wait. `behind` is kept up to date.
     """
     if not is_remote(options):
         wait(result)
         return
     name = options.view_as(GoogleCloudOptions).job_name
-    verdict = _Verdict(end, name, control, options)
-    watcher = threading.Thread(
-        target=verdict.await_it, args=(lambda: _end(result, options, name, control, end),), daemon=True
-    )
+    verdict, behind = _Verdict(end, name, control, options), behind or LeftBehind(_run_of(name), options, control)
+    behind.stage = "begun"
+
+    def end_it() -> None:
+        behind.stage = "being ended"
+        _end(result, options, name, control, end)
+
+    watcher = threading.Thread(target=verdict.await_it, args=(end_it,), daemon=True)
     watcher.start()
     failed = _waited(result, verdict, watcher)
     watcher.join(timeout=60)
@@ -133,17 +163,6 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
 
 _CANCELLED: Final = "Job was cancelled"
 """Flink's message for a cancelled job; `tandem flink stop-job` cancels where there can be no savepoint."""
-
-
-def left_behind(run: str, options: PipelineOptions, control: Control | None) -> str:
-    """The parts of a run that continue when its launcher is ended at once, and the command that ends them; empty for
-    this machine's own runners.
-    """
-    if not is_remote(options):
-        return ""
-    name = job_name(run)
-    where = control.ending(name, options) if control else "on its runner: cancel it there"
-    return f"job {name} goes on {where}"
 
 
 def _run_of(name: str) -> str:

@@ -15,6 +15,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from samples.orders_home import Installation
+from servers.unprivileged import as_another
+
+import tandem.serving.api.application
+import tandem.serving.api.transport.server
+import tandem.serving.security.tokens  # noqa: F401  (another user may not read where they are installed)
 
 EVENTS = "/api/v1/definitions/orders/events?key=mill,EUR&window=day&at=2026-01-05T12:00"
 
@@ -55,6 +60,34 @@ def test_a_port_that_is_taken_is_one_line(orders: Installation) -> None:
         ended = orders.run("serve", "--port", port)
     assert ended.exit_code == 2
     assert f"can't listen at 127.0.0.1, port {port}" in ended.stderr
+
+
+def test_a_home_that_this_user_can_not_look_into_is_refused(orders: Installation) -> None:
+    orders.home.chmod(0o700)
+    with as_another(orders.home):
+        ended = orders.run("serve", "--port", "0")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert f"this user may not look into {orders.home}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        pytest.param(None, "warning: no view store at {path}: nothing has run there yet", id="none"),
+        pytest.param(b"no database" * 1000, "warning: ", id="something-else"),
+    ],
+)
+def test_a_store_that_can_not_be_read_yet_is_said_to_be_so(
+    orders: Installation, tmp_path: Path, store: bytes | None, words: str
+) -> None:
+    path = tmp_path / "later.db"
+    if store is not None:
+        path.write_bytes(store)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = orders.run("serve", "--port", str(taken.getsockname()[1]), "--store", str(path))
+    assert ended.stderr.splitlines()[0].startswith(words.format(path=path))
+    assert str(path) in ended.stderr.splitlines()[0]
+    assert "can't listen at" in ended.stderr.splitlines()[1]
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from processes.every_command import BEFORE, QUIET
+from processes.every_command import BEFORE, QUIET, names
 
 from tandem.command_list.commands import COMMANDS
 from tandem.command_list.entry import Entry
@@ -57,14 +57,6 @@ CALLS: Final[dict[str, str]] = {
     "flink stop-job": "asks a Flink",
 }
 """Those that need another's service or a live run: clients, which have tests of their own."""
-
-
-def names(entries: Sequence[Entry] = COMMANDS, above: str = "") -> Iterator[str]:
-    for entry in entries:
-        if entry.commands:
-            yield from names(entry.commands, f"{above}{entry.name} ")
-        else:
-            yield above + entry.name
 
 
 def unclassified(entries: Sequence[Entry]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import apache_beam as beam
@@ -47,7 +47,8 @@ class _CountReceived(beam.DoFn):  # type: ignore[misc]
         self._held = []
 
     def process(self, tally: SegmentTally) -> Iterable[tuple[int, Counts]]:
-        self._held.append(tally)
+        # without the rows of dead letters, of which there may be millions in a bundle
+        self._held.append(replace(tally, dead_rows=(), replays=()))
         return _of_tally(tally)
 
     def finish_bundle(self) -> None:

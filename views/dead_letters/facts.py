@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-import numpy as np
 import sqlalchemy as sa
 
+from tandem.views.dead_letters.packed_rows import PackedRows
 from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
 from tandem.views.rows import DeadLetterStatus
 
@@ -23,9 +22,8 @@ __all__ = [
     "Run",
     "Tried",
     "chunks",
-    "pack_rows",
+    "letters_of_run",
     "read_facts",
-    "unpack_rows",
 ]
 
 _CHUNK: Final = 400
@@ -135,7 +133,7 @@ class LetterState:
 class Facts:
     """The stored facts about some positions and their replays and originals."""
 
-    rows: dict[str, dict[Run, frozenset[int]]] = field(default_factory=dict)
+    rows: dict[str, dict[Run, Set[int]]] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     tried: dict[Place, list[Tried]] = field(default_factory=dict)
     """By the original's place."""
@@ -151,17 +149,6 @@ class Facts:
         """Rows of a position that are letters of their own: a failed replay counts with its original."""
         rows = sorted(set().union(*self.rows.get(position, {}).values()))
         return [row for row in rows if not any(map(self.anywhere, self.originals.get((position, row), ())))]
-
-
-def pack_rows(rows: Iterable[int]) -> bytes:
-    """Row numbers, in any order, packed into few bytes."""
-    ordered = np.array(sorted(set(rows)), "<i8")
-    return zlib.compress(np.diff(ordered, prepend=0).astype("<i8").tobytes(), 1)
-
-
-def unpack_rows(data: bytes) -> frozenset[int]:
-    """The inverse of `pack_rows`."""
-    return frozenset(np.cumsum(np.frombuffer(zlib.decompress(data), "<i8")).tolist())
 
 
 def read_facts(connection: sa.Connection, definition: int, positions: Collection[str] | None) -> Facts:
@@ -180,7 +167,7 @@ def read_facts(connection: sa.Connection, definition: int, positions: Collection
                 found |= set(connection.execute(query.where(given.in_(chunk))).scalars())
         fresh, wanted = found - wanted, wanted | found
     for row in _of_positions(connection, dead_letter_rows, "position", definition, wanted):
-        facts.rows.setdefault(row.position, {})[row.live_run, row.batch_run] = unpack_rows(row.rows)
+        facts.rows.setdefault(row.position, {})[row.live_run, row.batch_run] = PackedRows(row.rows)
         facts.generations[row.position] = row.generation
     for name in ("position", "original") if wanted is not None else ("original",):
         for row in _of_positions(connection, dead_letter_replays, name, definition, wanted):
@@ -223,8 +210,8 @@ def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (values[at : at + _CHUNK] for at in range(0, len(values), _CHUNK))
 
 
-def letters_of_run(connection: sa.Connection, definition: int, batch_run: int) -> dict[str, frozenset[int]]:
-    """By position the rows that a batch run found dead."""
+def letters_of_run(connection: sa.Connection, definition: int, batch_run: int) -> dict[str, Set[int]]:
+    """By position the rows that a batch run found dead; there may be millions."""
     r = dead_letter_rows.c
     query = sa.select(r.position, r.rows).where(r.definition == definition, r.batch_run == batch_run)
-    return {position: unpack_rows(rows) for position, rows in connection.execute(query)}
+    return {position: PackedRows(rows) for position, rows in connection.execute(query)}

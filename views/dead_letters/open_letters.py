@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from tandem.views.batch.chains import Chains
-from tandem.views.dead_letters.facts import Facts, LetterState, Run, chunks, read_facts, unpack_rows
+from tandem.views.dead_letters.facts import Facts, LetterState, Run, chunks, read_facts
+from tandem.views.dead_letters.packed_rows import PackedRows
 from tandem.views.dead_letters.tables import dead_letter_rows, dead_letters
 from tandem.views.rows import DeadLetterStatus
 from tandem.views.storage.tables import batch_counts, batch_runs, definitions, live_segments, pointers, publications
@@ -178,7 +179,7 @@ class _Whole:
         notes = sa.select(r.rows).where(
             r.definition == self.definition, r.batch_run == batch_run, r.generation == generation
         )
-        return dead is not None and dead == sum(len(unpack_rows(d)) for d in self.connection.execute(notes).scalars())
+        return dead is not None and dead == sum(len(PackedRows(d)) for d in self.connection.execute(notes).scalars())
 
 
 def _served_views(connection: sa.Connection, definition: int) -> list[_View]:

@@ -6,7 +6,7 @@ longer be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import UnreadMessagesError
 from tandem.views.batch.chains import Chains
-from tandem.views.dead_letters.facts import unpack_rows
+from tandem.views.dead_letters.packed_rows import PackedRows
 from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_rows
 from tandem.views.rows import Candidate
 from tandem.views.storage.tables import batch_runs, live_segments
@@ -83,11 +83,11 @@ def _side(
     return _Side(definition, frozenset(chain), live, boundary, files)
 
 
-def _letters(connection: sa.Connection, side: _Side) -> dict[str, tuple[frozenset[int], int]]:
+def _letters(connection: sa.Connection, side: _Side) -> dict[str, tuple[Set[int], int]]:
     """By place (the rows that the side's runs found dead, the generation); for files the place is DIGEST/NUMBER."""
     r, digests = dead_letter_rows.c, {path: digest for digest, path in side.files.items()}
     query = sa.select(r.position, r.generation, r.live_run, r.batch_run, r.rows).where(r.definition == side.definition)
-    found: dict[str, tuple[frozenset[int], int]] = {}
+    found: dict[str, tuple[Set[int], int]] = {}
     for row in connection.execute(query):
         by_batch = row.batch_run in side.chain
         # Up to the boundary batch decides, after it live.
@@ -96,7 +96,7 @@ def _letters(connection: sa.Connection, side: _Side) -> dict[str, tuple[frozense
             continue
         path, _, number = row.position.rpartition("/")
         place = f"{digests[path]}/{number}" if path in digests else row.position
-        rows = unpack_rows(row.rows)
+        rows: Set[int] = PackedRows(row.rows)
         found[place] = (found[place][0] | rows if place in found else rows, row.generation)
     return found
 

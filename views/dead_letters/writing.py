@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from tandem.views import lookups
 from tandem.views.batch.chains import Chains
-from tandem.views.dead_letters.facts import LetterNote, LetterState, Place, Run, letters_of_run, pack_rows, unpack_rows
+from tandem.views.dead_letters.facts import LetterNote, LetterState, Place, Run, letters_of_run
 from tandem.views.dead_letters.open_letters import letter_states, lock_letters, noted_positions, refresh
+from tandem.views.dead_letters.packed_rows import pack_rows, unpack_rows
 from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
 from tandem.views.rows import DeadLetterStatus
 from tandem.views.storage.database import Clock, Database
@@ -118,7 +119,7 @@ class DeadLetters:
             found = letter_states(connection, lookups.definition_row(connection, version).id)
         return [letter for letter in found if status is None or letter.status is status]
 
-    def found_by(self, version: str, batch_run: str) -> dict[str, frozenset[int]]:
+    def found_by(self, version: str, batch_run: str) -> dict[str, Set[int]]:
         """By position (FILE/NUMBER, LANE/NUMBER) the rows that a batch run found dead."""
         with self.database.read() as connection:
             definition = lookups.definition_row(connection, version).id

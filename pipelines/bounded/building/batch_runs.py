@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tandem.pipelines.bounded.building.batch_view import BatchView
 from tandem.pipelines.bounded.plan import workers_for
-from tandem.pipelines.bounded.progress import board_in, shown_progress
+from tandem.pipelines.bounded.progress import board_in, shown_progress, shown_time
 from tandem.pipelines.bounded.publishing import Job
 from tandem.pipelines.bounded.time_units import unit_notes
 from tandem.pipelines.bounded.work_items import unpacked, work_items
@@ -21,6 +21,7 @@ from tandem.runners.submission.launching import is_local, launch, local_batch_ru
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
 from tandem.transforms.batch.work import ReadWork, Work
+from tandem.views.rows import BatchManifest
 from tandem.views.store import ViewStore
 
 __all__ = ["build", "build_batch_runs", "sharing", "start"]
@@ -43,10 +44,12 @@ def build_batch_runs(
     names = ", ".join(job.config.definition.name for job in jobs)
     with ExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(config.scratch, work.batch_run)) if config.scratch else None
-        board, items = board_in(scratch), list(work_items(work, config.definition.source))
+        board = board_in(scratch)
+        with shown_time(console, f"{names}: looking into {len(work.files)} files"):
+            items = list(work_items(work, config.definition.source))
         title = f"{names}: {len(work.files)} files, {len(work.segments)} segments"
         stack.enter_context(shown_progress(console, title, work.size + unpacked(items), len(items), board))
-        pipeline = build(jobs, options, store, scratch, board)
+        pipeline = build(jobs, options, store, scratch, board, items=items)
         begun = time.monotonic()
         try:
             wait(launch(pipeline))
@@ -56,15 +59,19 @@ def build_batch_runs(
             raise
     seconds = listing + time.monotonic() - begun
     for job in jobs:
-        manifest = store.batch.manifest(job.plan.batch_run)
-        received = sum(counts.received for counts in manifest.counts)
-        dead = sum(counts.dead for counts in manifest.counts)
-        for odd in unit_notes(manifest.early, job.config.definition.source.event_time):
-            console.print(printable(f"{job.config.definition.name}: {odd}"), markup=False)
-        console.print(
-            f"{job.config.definition.name}: batch run {job.plan.batch_run} took in {received - dead:,} events of "
-            f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.2f} s, {dead:,} dead letters"
-        )
+        _say_taken_in(job, store.batch.manifest(job.plan.batch_run), console, seconds)
+
+
+def _say_taken_in(job: Job, manifest: BatchManifest, console: Console, seconds: float) -> None:
+    name, work = job.config.definition.name, job.plan
+    received = sum(counts.received for counts in manifest.counts)
+    dead = sum(counts.dead for counts in manifest.counts)
+    for odd in unit_notes(manifest.early, job.config.definition.source.event_time):
+        console.print(printable(f"{name}: {odd}"), markup=False)
+    console.print(
+        f"{name}: batch run {work.batch_run} took in {received - dead:,} events of "
+        f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.2f} s, {dead:,} dead letters"
+    )
 
 
 def start(job: Job, store: ViewStore) -> None:
@@ -88,15 +95,20 @@ def build(
     board: str | None = None,
     *,
     alone: bool = False,
+    items: Sequence[Work] | None = None,
 ) -> beam.Pipeline:
-    """The graph of jobs that read the same; registers their batch runs in the store. `alone`: see BatchView."""
+    """The graph of jobs that read the same; registers their batch runs in the store.
+
+    `alone`: see BatchView. `items`: of the first job's plan, where they are known.
+    """
     for job in jobs:
         start(job, store)
     pipeline = beam.Pipeline(options=options)
-    work = list(work_items(jobs[0].plan, jobs[0].config.definition.source))
-    items = pipeline | "Work" >> beam.Create(work).with_output_types(Work)
+    if items is None:
+        items = list(work_items(jobs[0].plan, jobs[0].config.definition.source))
+    work = pipeline | "Work" >> beam.Create(items).with_output_types(Work)
     definitions = tuple(job.config.definition for job in jobs)
-    batches = items | "Input" >> ReadWork(definitions, jobs[0].config.home.journal, board)
+    batches = work | "Input" >> ReadWork(definitions, jobs[0].config.home.journal, board)
     local = scratch is not None and "://" not in scratch and is_local(options)
     for job in jobs:
         batches | job.config.definition.name >> BatchView(job, scratch, alone, local)

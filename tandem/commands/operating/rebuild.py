@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, StoreOption
+from tandem.runners.options.opened_patterns import is_like, way_to_give
 from tandem.runners.options.places import Home
+from tandem.schemas.errors import UserError
 
 __all__ = ["rebuild"]
 
@@ -33,6 +36,7 @@ def rebuild(
     """Make a lost, damaged or older view store anew from journal and files; the one there is kept beside it."""
     from tandem.pipelines.rebuild import rebuild as run
 
+    _check_definitions(definitions or (), files or ())
     flags = ["--complete-until", complete_until] if complete_until is not None else []
     given = [os.path.abspath(path) for path in definitions or ()]
     for made in run(Home.of(home, store, journal), given, files or (), flags):
@@ -42,3 +46,10 @@ def rebuild(
             say(f"{made.name}: missing: {name}")
         if made.missing:
             say(f"{made.name}: answers are PARTIAL: put back what is missing, and rebuild again")
+
+
+def _check_definitions(definitions: Sequence[str], files: Sequence[str]) -> None:
+    """Raise UserError for a data file among the definitions: the shell has opened a pattern that had no quotes."""
+    for word in definitions:
+        if is_like(word, files) and not word.endswith(".json"):
+            raise UserError(f"{word!r} is no definition, and follows no flag; {way_to_give(word)}")

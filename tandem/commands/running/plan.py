@@ -51,7 +51,7 @@ def plan(
     if as_json:
         print_json(_data(sketches, findings))
     else:
-        print_plan(sketches, findings)
+        print_plan(sketches, findings, accept or ())
     if errors_of(findings, accept or ()):
         raise typer.Exit(2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, LogFormatOption, StoreOption
 from tandem.runners.options.places import Home
-from tandem.schemas.errors import LaunchError, UserError
+from tandem.schemas.errors import LaunchError, StoreAddressError, StoreError, UserError
 from tandem.schemas.telemetry.logs import log_as, logged
 from tandem.storage.urls import is_url, place_of
 
@@ -61,7 +62,7 @@ def serve(
             raise
         raise LaunchError(f"{error.name} isn't installed", "pip install 'tandem-beam[serve]'") from error
 
-    folder, places = _keys_folder(keys_folder, home), Home.of(home, store, journal, dead_letters)
+    folder, places = _keys_folder(keys_folder, home), _looked_at(Home.of(home, store, journal, dead_letters))
     settings = Settings(
         folder,
         places.store,
@@ -95,6 +96,26 @@ def _keys_folder(folder: str | None, home: str) -> Path:
     if is_url(folder or home):
         raise UserError(f"--home {home}: API keys and the audit log need a folder; --keys-folder names one")
     return Path(folder or home).absolute()
+
+
+def _looked_at(places: Home) -> Home:
+    """The same places; warns where there is no store yet, or it can't be read now: the server opens it later.
+
+    Raises StoreAddressError for a home that this user can't look into: that doesn't mend itself.
+    """
+    from tandem.views.store import ViewStore
+
+    if not places.store.startswith("sqlite"):
+        return places  # a server that isn't there is waited for
+    try:
+        ViewStore(places.store, create=False).close()
+    except StoreAddressError:
+        raise
+    except StoreError as error:
+        line = f"{error}; until then every question is answered with that"
+        if not logged(line, logging.WARNING):
+            say(f"warning: {line}", err=True)
+    return places
 
 
 def _check_issuer(issuer: str | None, auth: bool) -> None:

@@ -65,6 +65,15 @@ BOMBS: dict[str, tuple[str, Callable[[], Iterator[bytes]], str]] = {
     "bad-rows": ("e.csv.gz", lambda: times(b"x\n", 1 << 20, HEADER), f"0 {1 << 19}"),
     "open-quotes": ("e.csv.gz", lambda: times(b'"a\n', 2 << 20, HEADER), "0 "),
     "one-open-quote": ("e.csv.gz", lambda: times(b"1,a,pay,1.5,3,5\n", 62 << 20, HEADER + b'"'), ""),
+    "quotes": ("e.csv.gz", lambda: times(b'"' * (9 << 20) + b"\n", 55 << 20, HEADER), "^0 6$"),
+    "values-in-one-line": ("e.csv.gz", lambda: times(b"ab,", 60 << 20, HEADER, b"\n"), "^0 1$"),
+    "quoted-values-in-one-line": ("e.csv.gz", lambda: times(b'"ab",', 60 << 20, HEADER, b"\n"), "^0 1$"),
+    "values-behind-a-line-end": ("e.csv.gz", lambda: times(b"ab,", 60 << 20, HEADER + b'"a\n",', b"\n"), "^0 2$"),
+    "members-without-names": (
+        "e.jsonl.gz",
+        lambda: times(b"{" + b'"":0,' * 2_000_000 + b'"":0}\n', 56 << 20),
+        "^0 5$",
+    ),
     "items": ("e.json.gz", lambda: times(b"0,", 1 << 20, b"[", b"0]"), f"0 {(1 << 19) + 1}"),
     "an-endless-line": (
         "e.jsonl.gz",
@@ -90,7 +99,16 @@ BOMBS: dict[str, tuple[str, Callable[[], Iterator[bytes]], str]] = {
 }
 
 
-QUICK = ("empty-lines", "bad-lines", "bad-rows", "an-endless-line", "an-endless-row", "an-endless-nesting")
+QUICK = (
+    "empty-lines",
+    "bad-lines",
+    "bad-rows",
+    "quotes",
+    "values-in-one-line",
+    "an-endless-line",
+    "an-endless-row",
+    "an-endless-nesting",
+)
 """Each of its own kind; the others are as long, and for the long form."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from typer.testing import CliRunner, Result
 from tandem.app import app
 from tandem.pipelines.launchables import LAUNCHABLES
 from tandem.pipelines.planning.gate import Gate, gate, with_long_timeout, with_runner_flags
-from tandem.runners.options.reading import read_arguments
+from tandem.pipelines.planning.launch import launch
+from tandem.runners.options.reading import Arguments, read_arguments
 from tandem.schemas.errors import LaunchError, UserError
 
 EMBEDDED = ("--runner=FlinkRunner", "--flink_master=[local]")
@@ -78,6 +80,19 @@ def test_an_error_that_is_accepted_doesnt_refuse(folder: Path) -> None:
     passed = passed_by("live", [*broken, "--accept=no-checkpoints"])
     assert {finding.code for finding in passed.warnings} == {"no-checkpoints", "source-state"}
     assert "--accept=no-checkpoints" not in passed.arguments.beam
+
+
+def test_what_is_accepted_is_said_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither as an error, nor with the advice to do otherwise."""
+    broken = live(folder, *EMBEDDED, "--flink_version=1.19", "--checkpointing_interval=-1")
+    ran = list[Arguments]()
+    launch(replace(LAUNCHABLES["live"], run=ran.append), [*broken, "--accept=no-checkpoints"])
+    said = capsys.readouterr().err
+    (line,) = [line for line in said.splitlines() if "no-checkpoints" in line]
+    assert line.startswith("accepted: no-checkpoints [")
+    assert ("error: " in said, ";" in line, len(ran)) == (False, False, 1)
+    planned = tandem("plan", "live", *broken, "--accept", "no-checkpoints")
+    assert (planned.exit_code, line in planned.stdout, "error: " in planned.stdout) == (0, True, False)
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,55 @@ def test_files_of_a_pattern_that_the_shell_has_opened_are_refused_as_such() -> N
         beam_options(read_arguments("backfill", words))
 
 
+@pytest.mark.parametrize(
+    ("command", "words", "refused"),
+    [
+        pytest.param(
+            "backfill",
+            ["--files", "1.jsonl", "2.jsonl", "--object_reuse"],
+            r"'2.jsonl' follows no flag; .*--files '\*.jsonl'",
+            id="files-first",
+        ),
+        pytest.param(
+            "backfill",
+            ["--object_reuse", "--files=1.jsonl", "2.jsonl"],
+            "'2.jsonl' follows no flag; put a pattern",
+            id="files-behind-a-flag-of-the-runner",
+        ),
+        pytest.param(
+            "windowed", ["--files", "1.csv", "2.csv", "3.csv"], "'2.csv' follows no flag; put a pattern", id="windowed"
+        ),
+        pytest.param(
+            "live",
+            ["--definition", "a.yaml", "b.yaml"],
+            "'b.yaml' follows no flag; --definition stands before each",
+            id="definitions",
+        ),
+        pytest.param(
+            "publish",
+            ["--definition", "a.yaml", "b.yaml"],
+            "'b.yaml' follows no flag; one definition",
+            id="one-definition",
+        ),
+        pytest.param("live", ["word"], "'word' follows no flag that takes it$", id="word"),
+    ],
+)
+@pytest.mark.parametrize("runner", [(), ("--runner=FlinkRunner",)], ids=["here", "portable"])
+def test_a_file_is_never_taken_for_a_flag_of_the_runner(
+    command: str, words: list[str], refused: str, runner: tuple[str, ...]
+) -> None:
+    """A portable runner has flags of its own, and their values: an opened pattern would have been read in part."""
+    if not runner:
+        words = [word for word in words if word != "--object_reuse"]
+    with pytest.raises(UserError, match=refused):
+        beam_options(read_arguments(command, [*runner, *words]))
+
+
+def test_values_of_flags_that_only_the_runner_knows_stand_alone() -> None:
+    words = ["--runner=FlinkRunner", "--files=1.jsonl", "--max_bundle_size", "100000", "--object_reuse"]
+    assert beam_options(read_arguments("backfill", words)) is not None
+
+
 def test_a_word_without_a_flag_is_refused() -> None:
     with pytest.raises(UserError, match=r"'word' follows no flag that takes it$"):
         beam_options(read_arguments("live", ["word"]))

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,22 @@ def test_what_came_before_the_run_drains_it(tmp_path: Path) -> None:
     assert not blobs.exists(drain_path("run"))
     draining.begin("run")
     assert blobs.exists(drain_path("run"))
+
+
+@pytest.mark.parametrize(
+    ("behind", "ended"),
+    [
+        pytest.param(lambda: "job 7 goes on", "ended at once; job 7 goes on", id="elsewhere"),
+        pytest.param(lambda: "", "nothing is lost", id="here"),
+        pytest.param(None, "nothing is lost", id="not-known"),
+    ],
+)
+def test_what_is_left_behind_is_told_as_it_is_by_then(behind: Any, ended: str, tmp_path: Path) -> None:
+    draining = Draining(LocalBlobs(tmp_path), "nothing is lost")
+    draining.begin("run", behind)
+    draining.handle(INT, None)
+    with pytest.raises(EndedError, match=f"^{ended}$"):
+        draining.handle(INT, None)
 
 
 def test_a_journal_that_takes_no_more_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

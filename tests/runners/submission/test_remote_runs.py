@@ -21,7 +21,14 @@ from tandem.journal.storage.layout import drain_path
 from tandem.runners.options.places import Home
 from tandem.runners.submission import remote_runs
 from tandem.runners.submission.job_news import Standing
-from tandem.runners.submission.remote_runs import is_remote, job_name, left_behind, name_job, state_folder, wait_for_end
+from tandem.runners.submission.remote_runs import (
+    LeftBehind,
+    is_remote,
+    job_name,
+    name_job,
+    state_folder,
+    wait_for_end,
+)
 from tandem.runners.submission.run_ends import FollowerEnd, RunEnd
 from tandem.schemas.errors import FencedError, LaunchError, TandemError
 from tandem.transforms.fold.stored_tiles import LiveRunRef
@@ -287,22 +294,62 @@ def test_a_job_is_left_to_end_by_itself(stands: Standing, drained: bool) -> None
     assert (end.looks, end.closed) == (101, 0)
 
 
+ENDS = "goes on at Flink; `end tandem-7-a` ends it"
+
+
 @pytest.mark.parametrize(
-    ("flags", "control", "told"),
+    ("flags", "control", "stage", "told"),
     [
         pytest.param(
-            ["--runner=FlinkRunner"], Control(), "job tandem-7-a goes on at Flink; `end tandem-7-a` ends it", id="flink"
+            ["--runner=FlinkRunner"],
+            Control(),
+            "not begun",
+            f"job tandem-7-a {ENDS}, if it was begun by now",
+            id="not-begun",
+        ),
+        pytest.param(["--runner=FlinkRunner"], Control(), "begun", f"job tandem-7-a {ENDS}", id="flink"),
+        pytest.param(
+            ["--runner=FlinkRunner"],
+            Control(),
+            "being ended",
+            f"job tandem-7-a was being ended; where that wasn't done yet it {ENDS}",
+            id="being-ended",
         ),
         pytest.param(
-            ["--runner=PortableRunner"], None, "job tandem-7-a goes on on its runner: cancel it there", id="portable"
+            ["--runner=PortableRunner"],
+            None,
+            "begun",
+            "job tandem-7-a goes on on its runner: cancel it there",
+            id="portable",
         ),
-        pytest.param([], Control(), "", id="in-this-process"),
+        pytest.param([], Control(), "begun", "", id="in-this-process"),
     ],
 )
 def test_what_a_launcher_leaves_behind_when_it_is_ended_at_once(
-    flags: list[str], control: Control | None, told: str
+    flags: list[str], control: Control | None, stage: Any, told: str
 ) -> None:
-    assert left_behind("7-a", PipelineOptions(flags), control) == told
+    assert LeftBehind("7-a", PipelineOptions(flags), control, stage)() == told
+
+
+def test_a_job_that_is_being_ended_is_not_said_to_go_on() -> None:
+    """A second Ctrl-C may come while the job is cancelled: first it goes on, then it doesn't."""
+    seen = list[str]()
+
+    class Looking(Control):
+        def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
+            seen.append(behind.stage)
+            super().end(name, options, before)
+
+    class Looked(Verdicts):
+        def over(self) -> bool:
+            seen.append(behind.stage)
+            return super().over()
+
+    control = Looking()
+    behind = LeftBehind("000001-aa", options(), control)
+    assert behind.stage == "not begun"
+    wait_for_end(control.job, options(), Looked([False, True]), control, behind)
+    assert seen == ["begun", "begun", "being ended"]
 
 
 def test_a_job_that_was_stopped_there_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:

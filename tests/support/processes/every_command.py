@@ -13,12 +13,15 @@ import os
 import runpy
 import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from processes.listening import listening
+from tandem.command_list.commands import COMMANDS
+from tandem.command_list.entry import Entry
 
-__all__ = ["BEFORE", "QUIET"]
+__all__ = ["BEFORE", "QUIET", "names"]
 
 EXAMPLE: Final = Path(__file__).parents[3] / "examples" / "clicks"
 TOLD: Final = """
@@ -87,6 +90,15 @@ QUIET: Final[dict[str, tuple[str, ...]]] = {
 _STARTS: Final = frozenset(
     {"socket.bind", "socket.listen", "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"}
 )
+
+
+def names(entries: Sequence[Entry] = COMMANDS, above: str = "") -> Iterator[str]:
+    """Of all commands, those of groups with the group's."""
+    for entry in entries:
+        if entry.commands:
+            yield from names(entry.commands, f"{above}{entry.name} ")
+        else:
+            yield above + entry.name
 
 
 class _Started:

@@ -70,6 +70,21 @@ def test_a_missing_segment_is_named_with_its_remedy(tmp_path: Path, monkeypatch:
     assert "its end may lie behind a missing segment" in " ".join(journal_lines(journal, NOW))
 
 
+def test_lanes_that_hold_up_a_seal_are_named_behind_those_that_lack_a_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gaps = [LaneHold("000001-a", lane, 11, 2, LaneGap("000001-a", lane, 12, 12, 2)) for lane in range(3)]
+    waiting = [LaneHold("000001-a", lane, 11, 2) for lane in range(3, 7)]
+    held = (HeldGeneration(2, NOW - 60_000_000, (*gaps, *waiting)),)
+    journal = JournalState(4, NOW, 1, (), held, tuple(gaps))
+    monkeypatch.setattr("tandem.diagnosis.installation.existing_state", lambda _: journal)
+    found = look(tmp_path)
+    assert found["seal"].state is State.WARNING
+    assert "000001-a/0003, 000001-a/0004, 000001-a/0005" in found["seal"].what
+    assert not re.search(r"000001-a/000[0126]", found["seal"].what), "these lack a segment, or are too many"
+    assert found["segment"].state is State.ERROR
+
+
 def test_a_store_that_is_lost(tmp_path: Path) -> None:
     blobs, clock = LocalBlobs(tmp_path / "journal"), ManualClock()
     start_run(blobs, clock, lanes=1, subscription="s", sources={"x"}, definitions=[])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tandem.views.answers.point import answer
-from tandem.views.dead_letters.facts import LetterNote, pack_rows, unpack_rows
+from tandem.views.dead_letters.facts import LetterNote
 from tandem.views.rows import BatchManifest, DeadLetterStatus, FileSet, GenerationCounts
 
 OPEN, REPLAYED, DROPPED = DeadLetterStatus.OPEN, DeadLetterStatus.REPLAYED, DeadLetterStatus.DROPPED
@@ -82,11 +82,6 @@ def batch(bench: Any, name: str, boundary: int, notes: Sequence[LetterNote], dea
     bench.store.dead_letters.note("v1", name, notes)
     counts = [GenerationCounts(g, received=5, filtered=5 - dead[g], dead=dead[g]) for g in dead]
     bench.store.batch.finish(name, BatchManifest(tuple(counts)))
-
-
-@pytest.mark.parametrize("rows", [(), (0,), (4, 2, 2**40)], ids=["none", "zero", "several"])
-def test_rows_are_packed_without_loss(rows: tuple[int, ...]) -> None:
-    assert unpack_rows(pack_rows(rows)) == frozenset(rows)
 
 
 def test_a_replay_that_can_be_read_settles_its_letter_alone(live: Any) -> None:

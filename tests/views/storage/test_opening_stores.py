@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import pwd
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers.unprivileged import as_another
 
 from tandem.schemas.errors import StoreAddressError, StoreError
 from tandem.views.storage.address import parse_address, shown_address
@@ -97,23 +96,6 @@ def test_what_is_no_store_is_refused_in_one_line(tmp_path: Path, prepare: Callab
         ViewStore(str(path)).definitions.text("v1")
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
-
-
-@contextmanager
-def as_another(folder: Path) -> Iterator[None]:
-    """As a user that may not look into it."""
-    if os.geteuid() == 0:
-        os.seteuid(pwd.getpwnam("nobody").pw_uid)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-        return
-    folder.chmod(0)
-    try:
-        yield
-    finally:
-        folder.chmod(0o700)
 
 
 @pytest.mark.parametrize("create", [False, True])
