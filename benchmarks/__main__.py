@@ -1,8 +1,7 @@
 """Tandem and its peers in turn on the same events, every answer checked: `python -m benchmarks` (`make bench`).
 
 Rounds are interleaved, A B C ... A B C ..., so that a machine that slows down meanwhile slows all alike. Each sample is
-recorded as it comes; --resume goes on where an earlier run was cut off. The exit code is 1 if an answer was wrong or an
-engine failed.
+recorded at once; --resume continues an interrupted run. The exit code is 1 if an answer was wrong or an engine failed.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the flags choose; the exit code."""
+    """Run the comparisons that the flags choose; returns the exit code."""
     options = _parser().parse_args(arguments)
     groups = [
         Group(job, form, Shape(events, options.users.get(job, 100_000)))

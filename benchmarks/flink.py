@@ -1,16 +1,16 @@
 """Tandem on a standalone Flink of this machine: `python -m benchmarks.flink replay|scaling|sustained|backfill ...`.
 
 The cluster is that of `tandem flink start`: a JobManager, two TaskManagers, a job server, a pool of Python workers, all
-on this machine, beside what publishes. Figures leave the start of a job out, and name it apart. Every answer is held
-against what was published, or, of a replay and a backfill, counted.
+on this machine, beside the publisher. Figures exclude the start of a job, which has a figure of its own. Every answer
+is compared with the published events, or, of a replay and a backfill, counted.
 
-replay: an unbounded run takes in a journal of N events that batch doesn't have, with --lanes readers.
+replay: an unbounded run replays a journal of N events that batch doesn't have, with --lanes readers.
 scaling: replays with one lane, with two, and two runs of one lane side by side, in turn, --rounds of each. Such runs
-    share nothing but the machine, and so tell what it has for two. Java compiles what runs for long, which takes a
+    share nothing but the machine, so they measure its second core. Java compiles code that runs for long, which takes a
     TaskManager some 30 s of processor time: replays before the first round (--warm-ups) are for that.
 sustained: see benchmarks.live; freshness and CPU at a rate.
-backfill: files of N events, on Flink and, in turn, on the FnApiRunner. The job of 20,000 events before each is taken as
-what a start costs there: a graph, workers, a job.
+backfill: files of N events, on Flink and, in turn, on the FnApiRunner. The job of 20,000 events before each measures
+    what a start costs there: a graph, workers, a job.
 
 Flags that aren't known here go to `tandem`.
 """
@@ -50,7 +50,7 @@ __all__ = ["FlinkScene", "main", "measure_backfill", "measure_replay", "processe
 _TIME_LIMIT: Final = 300.0
 """Seconds."""
 _SMALL: Final = 20_000
-"""Events of a job that is all start-up."""
+"""Number of events of a job that measures start-up alone."""
 
 
 @dataclass
@@ -60,14 +60,14 @@ class FlinkScene(Scene):
     cluster: Cluster | None = None
 
     def opened(self, live: subprocess.Popen[str]) -> ViewStore:
-        """The view store, once the pipeline has made it."""
+        """The view store, once the pipeline has created it."""
         wait_until(lambda: (self.folder / "home" / "views.db").exists(), 60, live)
         time.sleep(0.5)
         return open_store(self.store)
 
 
 def processes(cluster: Cluster) -> dict[str, int]:
-    """Process numbers by name, workers by what they are."""
+    """Process ids by name; workers are named by their role."""
     named = {name: part.process.pid for name, part in cluster.parts().items() if part.process and part.alive}
     return named | {f"worker-{at}": worker.pid for at, worker in enumerate(cluster.workers(), 1)}
 
@@ -95,7 +95,7 @@ def _cancel_all(cluster: Cluster) -> None:
 
 
 def _cores(cluster: Cluster, before: Mapping[str, float], seconds: float) -> dict[str, float]:
-    """Of each process of a cluster, since `before`."""
+    """Processor seconds a second of each process of a cluster, since `before`."""
     return {
         f"{name}_cores": round((usage(pid).cpu - before.get(name, 0)) / seconds, 2)
         for name, pid in processes(cluster).items()
@@ -108,7 +108,7 @@ def _check_count(store: ViewStore, compiled: CompiledDefinition, events: int) ->
 
 
 def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]:
-    """How fast a run takes in a journal. Raises AssertionError for wrong answers."""
+    """Measure the rate at which a run replays a journal. Raises AssertionError for wrong answers."""
     (source,) = files(Shape(events), "journal-json" if lanes == 1 else f"journal-json-{lanes}")
     shutil.copytree(source, scene.folder / "home" / "journal", copy_function=os.link)
     assert scene.cluster is not None
@@ -144,7 +144,7 @@ def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]
 def steady_rate(progress: Sequence[tuple[float, int]], messages: int) -> int:
     """Messages a second between a fifth and four fifths of them, of (seconds, messages so far) in order of time.
 
-    Apart from a job's first bundles, and from its end, when one lane has done and another not.
+    It excludes a job's first bundles, and its end, when some lanes are done and others not.
     """
     low = next(sample for sample in progress if sample[1] >= messages / 5)
     high = next(sample for sample in progress if sample[1] >= messages * 4 / 5)
@@ -154,10 +154,10 @@ def steady_rate(progress: Sequence[tuple[float, int]], messages: int) -> int:
 def measure_scaling(
     cluster: Cluster, flags: Sequence[str], options: argparse.Namespace
 ) -> list[tuple[dict[str, int], dict[str, Any]]]:
-    """What tells cases apart, and figures: the middle replay of one lane and of two, and how they compare."""
+    """The distinguishing fields of the case, and figures: the median replay of one lane and of two, and their ratio."""
 
     def replays(lanes: int, runs: int = 1) -> list[dict[str, Any]]:
-        """Of so many runs side by side."""
+        """Replays by `runs` concurrent runs."""
         with ExitStack() as stack, ThreadPoolExecutor(runs) as pool:
             made = [
                 flink_scene(cluster, ["--lanes", str(lanes), *flags], freshness=options.freshness) for _ in "_" * runs
@@ -183,7 +183,7 @@ def measure_scaling(
 
 
 def _compared(taken: Mapping[int, Sequence[Mapping[str, Any]]], apart: Sequence[int]) -> dict[str, Any]:
-    """How many times the rate of one lane two lanes have, and two runs of one lane (`apart`)."""
+    """The ratios of rates: two lanes to one lane, and two runs of one lane each (`apart`) to one."""
     one, two = ([figures["steady_per_s"] for figures in taken[lanes]] for lanes in (1, 2))
     times = [many / alone for alone, many in zip(one, two, strict=True)]
     return {
@@ -205,7 +205,7 @@ def _messages(journal: Path) -> int:
 
 
 def measure_backfill(form: str, events: int, flags: Sequence[str]) -> dict[str, Any]:
-    """Seconds as `tandem backfill` reports them, and answers counted."""
+    """Seconds as `tandem backfill` reports them, and the number of answers."""
     folder = files(Shape(events), form)[0].parent
     with tempfile.TemporaryDirectory(prefix="tandem-flink-") as home:
         command = [sys.executable, "-m", "tandem", "backfill", "--definition", str(DEFINITIONS["clicks"])]
@@ -227,7 +227,7 @@ def measure_backfill(form: str, events: int, flags: Sequence[str]) -> dict[str, 
 
 
 def compare_backfills(form: str, events: int, flags: Sequence[str]) -> dict[str, Any]:
-    """Figures of a backfill on Flink, and of the same on the FnApiRunner (`direct_...`), start-up apart."""
+    """Figures of a backfill on Flink, and of the same on the FnApiRunner (`direct_...`), without start-up."""
     figures: dict[str, Any] = {}
     for name, runner in (("", ["--runner", "flink", *flags]), ("direct_", [])):
         # The first job of a cluster that has just been started takes longer: Java compiles its code.

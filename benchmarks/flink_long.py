@@ -1,11 +1,11 @@
 """Memory of every process and the size of checkpoints over a long run on Flink: `python -m benchmarks.flink_long`.
 
 A source that checkpoints itself gives Flink a timer and a piece of state with each self-checkpoint; users of Beam
-report (issue 27648) that what Flink writes down of them grows. Sampled until the publisher ends: resident memory of
-each process, the heap that the TaskManagers use, and of each completed checkpoint its size and how long it took. Slopes
-are of the last two thirds, by least squares. A Java process takes memory up to its limit before it collects all that it
-could. Whether anything leaks is seen by the heap that is left when all is collected, which is asked for (jcmd, where
-there is one) after a third, two thirds and at the end.
+report (issue 27648) that Flink's checkpoints of them grow. Sampled until the publisher ends: resident memory of each
+process, the heap that the TaskManagers use, and of each completed checkpoint its size and how long it took. Slopes are
+of the last two thirds, by least squares. A Java process takes memory up to its limit before it collects garbage. A leak
+shows in the heap that is left after a full collection, which is requested (by jcmd, where there is one) after a third,
+two thirds and at the end.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "performance"
 
 
 def measure(scene: FlinkScene, rate: float, seconds: float, every: float = 5.0) -> dict[str, Any]:
-    """Publish, sample, compare. Raises AssertionError for a wrong answer."""
+    """Publish, sample and compare. Raises AssertionError for a wrong answer."""
     live = scene.live()
     store = scene.opened(live)
     publisher = scene.publisher(rate, seconds)
@@ -93,7 +93,7 @@ def _sampled(
 
 
 def _heaps_left(pids: Mapping[str, int]) -> dict[str, float]:
-    """Megabytes of heap that each TaskManager uses once all is collected; nothing where that can't be asked for."""
+    """Megabytes of heap that each TaskManager uses after a full collection; empty where jcmd can't request one."""
     tool = shutil.which("jcmd")
     left = {}
     for name, pid in pids.items() if tool is not None else ():
@@ -114,7 +114,7 @@ def _heaps(cluster: Cluster) -> dict[str, float]:
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:
-    """By least squares, over the last two thirds; 0 for fewer than three samples."""
+    """The slope by least squares over the last two thirds; 0 for fewer than three samples."""
     first = len(times) // 3
     if len(times) - first < 3:
         return 0.0
@@ -154,7 +154,7 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def _fits(series: object, times: Sequence[float]) -> bool:
-    """Whether it has a value for each time."""
+    """Whether the series has a value for each time."""
     return isinstance(series, Sequence) and len(series) == len(times)
 
 

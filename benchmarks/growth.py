@@ -29,7 +29,7 @@ _LANES: Final = {form: lanes for form, (payloads, lanes) in JOURNAL_FORMS.items(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the series that the flags choose; the exit code."""
+    """Run the series that the flags choose; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("--series", default=",".join(SERIES), help=f"default: {','.join(SERIES)}")
     parser.add_argument("--events", default="1000000,10000000", help="default: 1000000,10000000; also 100000000")
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def grown_to(row: Row) -> int:
-    """The row's number of what its series changes: lanes, keys or events; of definitions, its events."""
+    """The number that the row's series changes: lanes, keys or events; of definitions, its events."""
     if row.case["series"] == "lanes":
         return _LANES[str(row.case["form"])]
     return int(row.case["pages" if row.case["series"] == "keys" else "events"])

@@ -1,9 +1,9 @@
 """How fast and how fresh the live pipeline is: `python -m benchmarks.live --rate 20000 --seconds 60`.
 
 Everything runs on this machine, as a user would start it: `tandem emulator`, a publisher (`live_runs.live_traffic`),
-`tandem live` on Prism, and this process, which watches. Event times are the times of publishing less up to 60 s; 2 % of
-the messages are copies. Freshness is measured by probes, see `live_watching.Prober`. At the end every answer is held
-against what was published, exactly, before and after `tandem backfill`.
+`tandem live` on Prism, and this process, which observes. Event times are the times of publishing less up to 60 s; 2 %
+of the messages are copies. Freshness is measured by probes, see `live_watching.Prober`. At the end every answer is
+compared with the published events, exactly, before and after `tandem backfill`.
 
 --catch-up N: stop the pipeline with N journaled events that batch doesn't have, start it again, and take the time from
 the start of the process until it is served with all of them.
@@ -34,7 +34,7 @@ __all__ = ["main", "measure", "measure_catch_up"]
 
 
 def measure(scene: Scene, rate: float, seconds: float, warm_up: float = 10.0) -> dict[str, Any]:
-    """Publish at a rate and watch; figures. Raises AssertionError for a wrong answer."""
+    """Publish at a rate and observe; returns figures. Raises AssertionError for a wrong answer."""
     live = scene.live()
     store = scene.opened(live)
     prober = Prober(store, scene.compiled, scene.address, scene.topic, scene.form, scene.key)
@@ -70,7 +70,7 @@ def measure(scene: Scene, rate: float, seconds: float, warm_up: float = 10.0) ->
 def watch(
     scene: Scene, prober: Prober, publisher: subprocess.Popen[str], store: ViewStore, seconds: float
 ) -> dict[str, Any]:
-    """Samples while the publisher runs, about a hundred and one a second at the most."""
+    """Samples while the publisher runs, about a hundred, at most one a second."""
     names = {
         "publisher": publisher.pid,
         "emulator": scene.processes["emulator"].pid,
@@ -97,7 +97,7 @@ def watch(
 
 
 def check(scene: Scene, when: str) -> None:
-    """Every answer against what was published, exactly."""
+    """Compare every answer with the published events, exactly."""
     with np.load(scene.folder / "counts.npz") as archive:
         starts, counts = archive["starts"], archive["counts"]
     place = {int(start): row for row, start in enumerate(starts)}
@@ -112,7 +112,7 @@ def check(scene: Scene, when: str) -> None:
 
 
 def measure_catch_up(scene: Scene, events: int) -> dict[str, Any]:
-    """Journal events that batch doesn't have, kill, and start again."""
+    """Journal events that batch doesn't have, kill live, and start it again."""
     live = scene.live()
     store = scene.opened(live)
     publisher = scene.publisher(1e9, 600, events)

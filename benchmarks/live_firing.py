@@ -1,6 +1,6 @@
 """What a firing costs by the number of open keys, with 1,000 keys changed: `python -m benchmarks.live_firing`.
 
-Of one tile and shard: merging the delta into the tile's states, as transforms.tile_block does it. CPU milliseconds, the
+Of one tile and shard: merging the delta into the tile's states by `tandem.transforms.fold.block`. CPU milliseconds, the
 mean of many firings: chunks that are merged now and then are in it.
 """
 

@@ -3,7 +3,7 @@
 `python -m benchmarks.orders --events 1000000,10000000 --keys shop,customer`. Keys aren't skewed: every shop and every
 customer is as likely as the next, so that with five-minute tiles nearly every order is a state of its own by customer.
 Each engine removes copies by the order's id and reads the same Parquet files, one after the other, round by round. All
-values of all states are held against each other; disk is watched while Tandem works.
+values of all states are compared; disk usage is sampled while Tandem works.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = ["KEYS", "main", "order_files", "orders", "work_seconds"]
 
 HERE: Final = Path(__file__).resolve().parent
 KEYS: Final = {"shop": 25, "customer": 50_000}
-"""Of a key how many there are."""
+"""Number of distinct values by key."""
 _START: Final = 1_767_225_600_000_000
 _SPAN: Final = 30 * 86_400_000_000
 _FILE_EVENTS: Final = 1_000_000
 _WORK: Final = re.compile(r"batch run .* took in .* in ([\d.]+) s,")
-"""How long a backfill says that it worked, not what it says on the way."""
+"""The duration that a backfill reports at its end."""
 
 
 def orders(first: int, count: int, events: int) -> pa.RecordBatch:
@@ -57,7 +57,7 @@ def orders(first: int, count: int, events: int) -> pa.RecordBatch:
 
 
 def order_files(events: int) -> list[Path]:
-    """Parquet files of so many orders, made once."""
+    """Parquet files of `events` orders, made once."""
     folder = cache_folder() / f"orders-{events}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -115,7 +115,7 @@ PEERS: Final[dict[str, Callable[[Sequence[str], str, Path], None]]] = {
 
 
 class _Disk(threading.Thread):
-    """The most bytes that a folder ever held."""
+    """Samples the bytes of a folder and keeps the maximum."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
@@ -126,7 +126,7 @@ class _Disk(threading.Thread):
             self.peak = max(self.peak, size_of(self._folder))
 
     def end(self) -> int:
-        """Stop watching; what was found."""
+        """Stop sampling; returns the maximum."""
         self._ended.set()
         self.join()
         return max(self.peak, size_of(self._folder))
@@ -144,7 +144,7 @@ def size_of(folder: Path) -> int:
 
 
 def work_seconds(output: str) -> float:
-    """What a backfill's output says of its work. Raises RuntimeError for one that says nothing."""
+    """The seconds of work in a backfill's output. Raises RuntimeError if it reports none."""
     found = _WORK.search(output)
     if found is None:
         raise RuntimeError(output)
@@ -174,7 +174,7 @@ def _peer(name: str, paths: Sequence[Path], key: str, out: Path) -> dict[str, fl
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure what the flags choose; the exit code."""
+    """Measure the cases that the flags choose; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.orders", description=__doc__)
     parser.add_argument("--events", default="1000000", help="how many orders, with commas (default: 1000000)")
     parser.add_argument("--keys", default="shop,customer")
@@ -201,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _compared(engines: Sequence[str], events: int, key: str, more: Sequence[str], rounds: int) -> list[Row]:
-    """A row an engine. Raises RuntimeError where one counted wrong, or has another value than another engine."""
+    """A row an engine. Raises RuntimeError if an engine has a wrong count, or another value than another engine."""
     samples: dict[str, list[dict[str, float]]] = {engine: [] for engine in engines}
     answers: dict[str, Values] = {}
     for _ in range(rounds):
@@ -218,7 +218,7 @@ def _compared(engines: Sequence[str], events: int, key: str, more: Sequence[str]
 
 
 def _row(engine: str, events: int, key: str, samples: dict[str, list[dict[str, float]]], states: int) -> Row:
-    """Its figures, and how many times another engine's median the work and the processor time are."""
+    """The engine's figures, and the ratios of another engine's median work and processor time to its own."""
     taken = {name: {figure: [one[figure] for one in some] for figure in some[0]} for name, some in samples.items()}
     times = {
         f"{figure.removesuffix('_s')}_by_{other}": round((median(taken[engine][figure]) or 0) / middle, 2)
@@ -230,7 +230,7 @@ def _row(engine: str, events: int, key: str, samples: dict[str, list[dict[str, f
 
 
 def _sample(engine: str, events: int, key: str, more: Sequence[str]) -> tuple[dict[str, float], Values]:
-    """(figures of one run, all that it answered)."""
+    """(figures of one run, all its values)."""
     paths = order_files(events)
     with tempfile.TemporaryDirectory(prefix="tandem-orders-", dir=cache_folder()) as folder:
         if engine == "tandem":

@@ -1,10 +1,10 @@
-"""How fast questions are answered while live writes: `python -m benchmarks.queries --tiles 10000000 --seconds 60`.
+"""The time of answers while live writes: `python -m benchmarks.queries --tiles 10000000 --seconds 60`.
 
 A view store is filled with `--tiles` rows of batch states: those of one real hour of clicks, encoded by the store's own
 code, inserted once for each hour of the past (straight into batch_states: the ids and digests beside them aren't asked
-for). After the boundary come live generations, written through the store. Then a process writes live updates,
-`--rate` transactions a second of all changed keys of the newest tile, while this process asks: answers of random keys
-over random minutes, hours and days, and a day's series by minute; each in one read transaction with its certificate, as
+for). After the boundary come live generations, written through the store. Then a process writes live updates, `--rate`
+transactions a second of all changed keys of the newest tile, while this process asks: answers of random keys over
+random minutes, hours and days, and a day's series by minute; each in one read transaction with its certificate, as
 `tandem query` asks. A series is held against the answers of some of its minutes.
 
 Times are by the clock; `p99_ran_s` is without the time in which this process waited for a core, on Linux: with it alone
@@ -53,14 +53,14 @@ __all__ = ["main", "measure"]
 
 _DAY: Final = 24 * HOUR
 _TILE_LASTS: Final = 100
-"""Transactions before the writer goes on to the next tile."""
+"""Transactions until the writer begins the next tile."""
 _ROUND: Final = ["minute"] * 60 + ["hour"] * 20 + ["day"] * 5 + ["series"] * 5
-"""What is asked in one round, shuffled."""
+"""The questions of one round, which is shuffled."""
 _SCHEDULER: Final = Path("/proc/thread-self/schedstat")
 
 
 def _write(path: str, size: Load, stop: Event, figures: Any) -> None:
-    """The writer's process: the states of the newest tile's keys, again and again."""
+    """Run the writer's process: it writes the states of the newest tile's keys repeatedly."""
     compiled, store = compiled_clicks(), ViewStore(path)
     blocks, number, took = blocks_of(compiled, size), 1_000, list[float]()
     generation, counted, begun = GENERATIONS + 1, 0, time.perf_counter()
@@ -79,7 +79,7 @@ def _write(path: str, size: Load, stop: Event, figures: Any) -> None:
 
 
 def _ask(store: ViewStore, compiled: CompiledDefinition, kind: str, key: str, chance: random.Random, past: int) -> None:
-    """One question of a kind about a key; one in five about what live holds."""
+    """Ask one question of a kind about a key; one in five about events of live."""
     end = LIVE_END if chance.random() < 0.2 else START - chance.randrange(max(past - 24, 1)) * HOUR
     if kind == "series":
         steps = len(series(store, compiled, key, end - _DAY, end).points)
@@ -94,7 +94,7 @@ def _ask(store: ViewStore, compiled: CompiledDefinition, kind: str, key: str, ch
 
 
 def _check(store: ViewStore, compiled: CompiledDefinition, key: str) -> None:
-    """The series of a day against answers of its minutes, where nothing is being written."""
+    """Compare the series of a day with answers of its minutes, where nothing is being written."""
     found = series(store, compiled, key, START - _DAY, START)
     for point in found.points[:: max(len(found.points) // 20, 1)]:
         alone = answer(store, compiled, key, point.start, point.end)
@@ -103,7 +103,7 @@ def _check(store: ViewStore, compiled: CompiledDefinition, key: str) -> None:
 
 
 def measure(path: Path, size: Load, seconds: float, seed: int = 1) -> dict[str, dict[str, float]]:
-    """By kind of question p50, p99, largest time, and how many; under 'writer' and 'process' what these took."""
+    """By kind of question p50, p99, maximum and count; under 'writer' and 'process' their own figures."""
     compiled, chance = compiled_clicks(), random.Random(seed)
     context = multiprocessing.get_context("spawn")
     stop, figures = context.Event(), context.Queue()
@@ -136,7 +136,7 @@ def measure(path: Path, size: Load, seconds: float, seed: int = 1) -> dict[str, 
 
 
 def _stopped(writer: Any, stop: Event, figures: Any) -> dict[str, float]:
-    """End the writer's process; its figures."""
+    """End the writer's process; returns its figures."""
     stop.set()
     times, cpu, rows = figures.get(timeout=60)
     writer.join()
@@ -160,7 +160,7 @@ def _nothing() -> dict[str, list[tuple[float, float]]]:
 
 
 def _waited() -> float:
-    """Seconds that this thread was ready to run, but had no core; 0 where the system doesn't say."""
+    """Seconds that this thread was runnable without a core; 0 where the system doesn't report them."""
     try:
         return int(_SCHEDULER.read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
@@ -187,7 +187,7 @@ def _rows(size: Load, tiles: int, found: dict[str, dict[str, float]], store_mb: 
 
 
 def main(arguments: Sequence[str] | None = None, show: Callable[[str], None] = print) -> None:
-    """Fill a store (or take the one in --store), measure, print, and record with --record."""
+    """Fill a store (or use the one of --store), measure, print, and record with --record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiles", type=int, default=Load.tiles)
     parser.add_argument("--events", type=int, default=Load.events, help="of the hour whose states are taken")

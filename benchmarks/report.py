@@ -1,8 +1,8 @@
 """Tables and plots of docs/performance.md and performance-in-full.md are drawn from benchmarks/results.
 
-`python -m benchmarks.report` does it. The pages' own words stay: only what stands between `<!-- generated: NAME -->`
-and `<!-- end: NAME -->` is replaced, NAME being `machine`, `peers`, `peers-detail`, `growth`, `orders`, `live`,
-`firing`, `flink`, or that of another file of results, which becomes a plain table.
+`python -m benchmarks.report` does it. Only the text between `<!-- generated: NAME -->` and `<!-- end: NAME -->` is
+replaced, NAME being `machine`, `peers`, `peers-detail`, `growth`, `orders`, `live`, `firing`, `flink`, or that of
+another file of results, which becomes a plain table.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the page and its plots anew."""
+    """Write the page and its plots again."""
     options = _parser().parse_args(arguments)
     plots = options.page.parent / options.page.stem
     plots.mkdir(exist_ok=True)
@@ -70,13 +70,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def pages(page: Path) -> list[Path]:
-    """The page, and beside it the one with each case in full, where there is one."""
+    """The page, and the page beside it with every case in full, if there is one."""
     in_full = page.with_stem(f"{page.stem}-in-full")
     return [page, *([in_full] if in_full.exists() else [])]
 
 
 def replaced(page: str, content: Callable[[str], str]) -> str:
-    """The page with what `content` gives for each generated section's name."""
+    """The page with each generated section replaced by `content` of its name."""
 
     def section(found: re.Match[str]) -> str:
         inner = content(found[2]).strip("\n") or "Not measured yet."

@@ -1,9 +1,9 @@
 """Scale by simulation: `python -m benchmarks.scale [--short] [--lanes N] [--folder docs/performance]`.
 
-The product's journal, plans and folds run on clocks that are moved, over an object store whose requests take time and
-cost money (`benchmarks.simulation`): lanes, generations, shards and files in numbers that no machine here has. Lost or
-repeated messages, generations that no lane seals, and files that are read twice or never end it with an error. Figures
-come out of a seed and are the same each time, but for processor time. `--short`: small numbers, drawn nowhere.
+The product's journal, plans and folds run on simulated clocks, over an object store whose requests take time and cost
+money (`benchmarks.simulation`): lanes, generations, shards and files in larger numbers than this machine can hold. Lost
+or repeated messages, generations that no lane seals, and files that are read twice or never end it with an error.
+Figures follow from a seed and are the same each time, but for processor time. `--short`: small numbers, without a plot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["LONG", "SHORT", "Scale", "check", "main", "simulate"]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What is simulated."""
+    """The simulated cases."""
 
     lanes: tuple[Lanes, ...]
     generations: tuple[Lanes, ...]
@@ -52,17 +52,17 @@ SHORT = Scale(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came out, in the order of what was simulated."""
+    """The results, in the order of the cases."""
 
     lanes: tuple[tuple[Simulated, float], ...]
-    """With seconds of processor time of the whole simulation."""
+    """With the processor seconds of the whole simulation."""
     generations: tuple[tuple[Simulated, float], ...]
     shards: tuple[Folded, ...]
     files: tuple[Planned, ...]
 
 
 def simulate(scale: Scale) -> Found:
-    """All of it. Raises AssertionError where a guarantee doesn't hold."""
+    """Run every simulation. Raises AssertionError if a guarantee doesn't hold."""
     with tempfile.TemporaryDirectory(prefix="tandem-scale-") as folder:
         places = [Path(folder) / str(number) for number in range(len(scale.files))]
         for place in places:
@@ -78,7 +78,7 @@ def simulate(scale: Scale) -> Found:
 
 
 def check(scale: Scale, found: Found) -> None:
-    """Nothing is lost or counted twice, every generation is sealed, every file is read once."""
+    """Check that nothing is lost or counted twice, every generation is sealed, and every file is read once."""
     for simulated, _ in (*found.lanes, *found.generations):
         assert (simulated.lost, simulated.twice) == (0, 0), (
             f"{simulated.lost} messages lost, {simulated.twice} twice: {simulated}"
@@ -103,7 +103,7 @@ def _shard_row(what: Any, found: Any) -> tuple[Any, ...]:
 
 
 def tables(scale: Scale, found: Found) -> str:
-    """Markdown."""
+    """The tables as Markdown."""
     lanes = [
         (f"{w.lanes:,}", f"{w.lanes * w.rate:,.0f}", t.fresh_p50, t.fresh_p99, t.seal_p50, *_requests(w, t), cpu)
         for w, (t, cpu) in zip(scale.lanes, found.lanes, strict=True)
@@ -148,7 +148,7 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def draw(scale: Scale, found: Found, path: Path) -> Path:
-    """Freshness and money by lanes, freshness and requests by generation length, what shards send."""
+    """Draw freshness and cost by lanes, freshness and requests by generation length, and bytes by shards."""
     from matplotlib.figure import Figure as Canvas
 
     from benchmarks.drawing.plots import save

@@ -1,1 +1,1 @@
-"""How figures are shown: tables and plots."""
+"""The display of figures: tables and plots."""

@@ -1,4 +1,4 @@
-"""Plots of results, as SVG that stays the same for the same results."""
+"""Plots of results, as SVG that is the same for the same results."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _grown(panel: Any, series: str, figure: str, rows: Sequence[Row]) -> None:
 
 
 def save(canvas: Canvas, path: Path) -> Path:
-    """As SVG without anything that differs from one drawing to the next."""
+    """Save as SVG without time stamps and random ids."""
     with mpl.rc_context({"svg.hashsalt": "tandem", "svg.fonttype": "none"}):
         canvas.savefig(path, metadata={"Date": None})
     return path

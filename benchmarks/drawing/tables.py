@@ -28,7 +28,7 @@ _DETAIL: Final = ("engine", "work s", "spread", "start-up s", "CPU s", "peak MB"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first to the right."""
+    """A Markdown table; all columns but the first are right-aligned."""
     lines = [head, ["---", *(["---:"] * (len(head) - 1))], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -51,7 +51,7 @@ def machine_text(folder: Path) -> str:
 
 
 def work(row: Row | None) -> float | None:
-    """Median seconds of work of a case that was measured and right."""
+    """Median seconds of work of a case that was measured and whose answers were right."""
     return median(row.figures["work_s"]) if row is not None and row.figures["status"] == RIGHT else None
 
 
@@ -88,7 +88,7 @@ def _seconds(value: float | None, tandem: float | None) -> str:
 
 
 def _extrapolated(rows: Sequence[Row], engine: str, job: str, events: int, forms: Sequence[str]) -> list[str] | None:
-    """Cells at ten million of an engine that only runs one million."""
+    """The extrapolated cells at ten million events of an engine that only runs one million."""
     if ENGINES[engine].most_events >= events or events != 10_000_000:
         return None
     million = [row for row in rows if (row.case["job"], row.case["events"]) == (job, 1_000_000)]
@@ -154,7 +154,7 @@ def _grown(row: Row) -> list[str]:
 
 
 def any_table(rows: Sequence[Row]) -> str:
-    """All cases and their figures, samples as their median; series over time, which are longer, are left out.
+    """All cases and their figures, samples as their medians; series over time, which are longer, are left out.
 
     Cases that say `what` they are get a table for each.
     """

@@ -1,1 +1,1 @@
-"""What is counted: clicks, their definitions, and journals of them."""
+"""The input of benchmarks: clicks, their definitions, and journals of them."""

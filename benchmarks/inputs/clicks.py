@@ -1,4 +1,4 @@
-"""The clicks that everything is measured with, made from a seed; files of them are kept and made only once.
+"""The clicks of all benchmarks, generated from a seed; files of them are kept and made only once.
 
 One hour of events with `event_time` up to 60 s behind their arrival, 100,000 users and 1,000 pages by Zipf's law,
 20 countries; 2 % of the events are sent twice, the copy up to 30 s after the first.
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 START: Final = 1_767_225_600_000_000
-"""2026-01-01T00:00:00Z in microseconds."""
+"""2026-01-01T00:00:00Z in microseconds UTC."""
 HOUR: Final = 3_600_000_000
 DISORDER: Final = 60_000_000
 SCHEMA_FILE: Final = Path(__file__).resolve().parent / "clicks.avsc"
@@ -58,10 +58,10 @@ _HEX: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 @dataclass(frozen=True)
 class Shape:
-    """How many there are of what."""
+    """The sizes of a set of clicks."""
 
     events: int
-    """Distinct ones; copies come on top."""
+    """Distinct events; copies are added to them."""
     users: int = 100_000
     pages: int = 1_000
     seed: int = 1
@@ -69,7 +69,7 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """For a folder."""
+        """The name of its folder."""
         return f"{self.events}-{self.users}-{self.pages}-{self.seed}-{self.copies}"
 
 
@@ -118,7 +118,7 @@ def _zipf(random: np.random.Generator, size: int, exponent: float, count: int) -
 
 
 def _ids(random: np.random.Generator, first: int, count: int) -> pa.Array:
-    """16 hexadecimal digits: 8 of a hash of the event's number, and 8 of chance; all different."""
+    """16 hexadecimal digits: 8 of a hash of the event's number, and 8 random ones; all different."""
     number = (np.arange(first, first + count, dtype=np.uint64) * np.uint64(2654435761)) & np.uint64(0xFFFFFFFF)
     value = (number << np.uint64(32)) | random.integers(0, 1 << 32, count, dtype=np.uint64)
     digits = (value[:, None] >> np.arange(60, -4, -4, dtype=np.uint64)) & np.uint64(15)
@@ -186,19 +186,19 @@ FILE_FORMS: Final[dict[str, tuple[str, Callable[[Path, Any], None]]]] = {
     "avro": ("avro", _write_avro),
     "avro-deflate": ("avro", _write_deflated),
 }
-"""Name of the form: ending, writer of a file."""
+"""By name of the form: file ending and writer."""
 JOURNAL_FORMS: Final = {
     "journal-json": (json_messages, 1),
     "journal-json-2": (json_messages, 2),
     "journal-json-4": (json_messages, 4),
     "journal-avro": (avro_messages, 1),
 }
-"""Name of the form: payloads of the messages in Tandem's own journal, and its lanes."""
+"""By name of the form: the payloads of the messages in the journal, and its lanes."""
 FORMS: Final = (*FILE_FORMS, *JOURNAL_FORMS)
 
 
 def cache_folder() -> Path:
-    """Where files of events are kept: TANDEM_BENCH_DATA, or a folder in the user's cache."""
+    """The folder of generated files: TANDEM_BENCH_DATA, or a folder in the user's cache."""
     return Path(os.environ.get("TANDEM_BENCH_DATA") or Path.home() / ".cache" / "tandem" / "benchmarks")
 
 

@@ -40,7 +40,7 @@ MINUTE: Final = 60_000_000
 
 
 GENERATIONS: Final = 5
-"""Live generations after the boundary that are full; the writer writes the next."""
+"""Number of full live generations after the boundary; the writer writes the next one."""
 
 
 _GENERATION_MINUTES: Final = 10
@@ -57,15 +57,15 @@ _NO_IDS: Final = ids_batch(merge_sorted([]))
 
 @dataclass(frozen=True)
 class Load:
-    """How much there is, and how much happens meanwhile."""
+    """The size of the store, and the rate of writes."""
 
     tiles: int = 10_000_000
-    """Rows of batch states, about."""
+    """Approximate number of rows of batch states."""
     events: int = 1_000_000
-    """Of the hour whose states are taken."""
+    """Events in the hour whose states are repeated."""
     pages: int = 1_000
     rate: float = 20
-    """Live transactions a second; 0: nothing writes."""
+    """Live transactions a second; 0: no writer."""
 
 
 def compiled_clicks() -> CompiledDefinition:
@@ -83,7 +83,7 @@ def blocks_of(compiled: CompiledDefinition, size: Load) -> list[pa.RecordBatch]:
 
 
 def fill(path: Path, size: Load) -> int:
-    """Fill a fresh store and publish it; returns how many rows of batch states it has."""
+    """Fill a fresh store and publish it; returns its number of rows of batch states."""
     compiled, store = compiled_clicks(), ViewStore(str(path))
     store.definitions.register(compiled)
     blocks = blocks_of(compiled, size)
@@ -120,7 +120,7 @@ def _write_past(store: ViewStore, compiled: CompiledDefinition, blocks: Sequence
 
 
 def _of_hours(rows: Sequence[tuple[Any, ...]], hours: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """An hour's rows, by key, for every hour: by key, then tile."""
+    """An hour's rows, ordered by key, repeated for every hour, ordered by key and tile."""
     at = 0
     while at < len(rows):
         end = next((i for i in range(at, len(rows)) if rows[i][1] != rows[at][1]), len(rows))
@@ -131,7 +131,7 @@ def _of_hours(rows: Sequence[tuple[Any, ...]], hours: Sequence[int]) -> Iterator
 
 
 def update_of(block: pa.RecordBatch, tile: int, generation: int, more: int) -> FoldUpdate:
-    """Whole states of a tile's keys, each with `more` events than the block says."""
+    """Whole states of a tile's keys, each with `more` events than in the block."""
     events = block.column(EVENTS).to_numpy() + more
     block = with_generation(block, generation).set_column(2, block.schema.field(2), pa.array(events))
     tally = Tally(generation, int(events.sum()), 0, 0)

@@ -1,4 +1,4 @@
-"""A journal as a live run leaves it: lanes of segments of 10,000 raw messages, sealed."""
+"""A journal as after a live run: sealed lanes with segments of 10,000 raw messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _A_SEGMENT: Final = 10_000
 
 
 def write_journal(folder: Path, batches: Iterable[list[bytes]], published_at: int, lanes: int = 1) -> None:
-    """Write the payloads in their order, segments dealt to the lanes in turn.
+    """Write the payloads in their order, segments by the lanes in turn.
 
     `published_at` (microseconds UTC) is the broker's time of all messages.
     """

@@ -1,1 +1,1 @@
-"""Parts of live measurements: traffic, a peer, and what is watched."""
+"""Parts of live measurements: traffic, a peer, and observers."""

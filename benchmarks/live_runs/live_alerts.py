@@ -31,7 +31,7 @@ _ALARMING: Final = 1e7
 
 
 def rules_text(number: int, early: str, url: str) -> str:
-    """So many rules as YAML: one that probes fire, the others with baselines of five minutes each."""
+    """`number` rules as YAML: one that probes fire, the others with baselines of five minutes each."""
     to = f"{{webhook: {{url: '{url}', allow: 127.0.0.1}}}}"
     lines = ["rules:", f"  alarming: {{window: 1m, expr: most > 1000000, early: {early}, to: {to}}}"]
     for at in range(number - 1):
@@ -56,7 +56,7 @@ class AlertScene(Scene):
 
 
 class Webhook(ThreadingHTTPServer):
-    """Receives alerts at `url`, once it serves; `take` gets each, with the monotonic clock."""
+    """Receives alerts at `url`, once it serves; `take` gets each, with its monotonic time."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Receiving)
@@ -75,7 +75,7 @@ class _Receiving(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 class AlertProbes(Probes):
@@ -102,12 +102,12 @@ class AlertProbes(Probes):
         self._webhook.serve_forever()
 
     def end(self) -> None:
-        """Receive no more."""
+        """Stop receiving."""
         self._webhook.shutdown()
 
 
 def measure(scene: AlertScene, webhook: Webhook, rate: float, seconds: float, warm_up: float) -> dict[str, Any]:
-    """Publish at a rate and receive; figures. Raises AssertionError for a wrong answer."""
+    """Publish at a rate and receive; returns figures. Raises AssertionError for a wrong answer."""
     live = scene.live()
     store = scene.opened(live)
     probes = AlertProbes(scene.address, scene.topic, webhook)

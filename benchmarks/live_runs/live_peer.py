@@ -2,8 +2,8 @@
 
 `ReadFromPubSub` runs on no local runner but the old bundle-based one (elsewhere only on Dataflow); it pulls ten
 messages at a time and acknowledges before anything is processed. The job is the same: a minute and page, count, sum,
-mean, least and most of amount; no duplicates are removed, nothing is journaled, nothing is served. Counted is what came
-out of the read, for some seconds, with messages waiting all the time.
+mean, least and most of amount; no duplicates are removed, nothing is journaled, nothing is served. The figure counts
+the read's output for some seconds, with messages waiting all the time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _READ = [0]
 
 
 def measure_peer(made: Scene, seconds: float, messages: int) -> dict[str, Any]:
-    """Publish, then let the job run for some seconds in a process of its own."""
+    """Publish, then run the job for some seconds in a separate process."""
     made.publisher(1e9, 600, messages).wait()
     # not as the main module: functions of that are sent to workers as copies, with a counter of their own
     start = "from benchmarks.live_runs.live_peer import main; main()"
@@ -41,7 +41,7 @@ def measure_peer(made: Scene, seconds: float, messages: int) -> dict[str, Any]:
 
 
 def run_job(subscription: str, seconds: float) -> None:
-    """The job; prints how many messages a second it has read after the first, and ends the process."""
+    """Run the job; prints the messages a second that it has read after the first, and ends the process."""
     threading.Thread(target=_end_after, args=(seconds,), daemon=True).start()
     options = PipelineOptions(["--streaming", "--allow_unsafe_triggers"])
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=options) as pipeline:
@@ -79,7 +79,7 @@ def _end_after(seconds: float) -> None:
 
 
 def main() -> None:
-    """The job, in a process of its own; `python -m benchmarks.live --peer beam` measures it."""
+    """Run the job in a separate process; `python -m benchmarks.live --peer beam` measures it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--job", metavar="SUBSCRIPTION", required=True)
     parser.add_argument("--seconds", type=float, default=20)

@@ -54,7 +54,7 @@ class ResultScene(Scene):
 
 
 class Receiver(Probes):
-    """Receives all results; a probe is there once a revision of its minute counts it."""
+    """Receives all results; a probe has arrived once a revision of its minute counts it."""
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene.address, scene.topic)
@@ -62,7 +62,7 @@ class Receiver(Probes):
         self._end = threading.Event()
 
     def end(self) -> None:
-        """Receive no more."""
+        """Stop receiving."""
         self._end.set()
         self._threads[1].join()
 
@@ -90,7 +90,7 @@ class Receiver(Probes):
 
 
 def measure(scene: ResultScene, rate: float, seconds: float, warm_up: float) -> dict[str, Any]:
-    """Publish at a rate and receive; figures. Raises AssertionError for a wrong answer."""
+    """Publish at a rate and receive; returns figures. Raises AssertionError for a wrong answer."""
     live = scene.live()
     store = scene.opened(live)
     receiver = Receiver(scene)

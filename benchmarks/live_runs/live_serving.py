@@ -33,7 +33,9 @@ _PATH: Final = "/api/v1/definitions/clicks/answer?window=1m&at={at}&key="
 
 
 def ask(address: str, pace: float, seconds: float, *, connections: int, revalidate: bool, at: str) -> dict[str, Any]:
-    """Ask at a pace (requests a second, of all connections); seconds of each answer, and how many of each code."""
+    """Send requests at a pace (a second, over all connections); returns the seconds of each answer and counts by status
+    code.
+    """
     times, codes, lock = list[float](), Counter[int](), threading.Lock()
 
     def one(number: int) -> None:
@@ -80,7 +82,7 @@ def _asked(
 
 
 def _asking(scene: Scene, address: str, pace: float, seconds: float, *, revalidate: bool, at: str) -> dict[str, Any]:
-    """`ask` in a process of its own."""
+    """Call `ask` in a separate process."""
     words = ["--ask", address, "--pace", str(pace), "--seconds", str(seconds), "--at", at]
     words += ["--revalidate"] if revalidate else []
     asker = scene.spawn("asker", [sys.executable, "-m", __spec__.name, *words], subprocess.PIPE)
@@ -89,7 +91,7 @@ def _asking(scene: Scene, address: str, pace: float, seconds: float, *, revalida
 
 
 def measure(scene: Scene, rate: float, seconds: float, pace: float, revalidations: float) -> dict[str, Any]:
-    """Publish at a rate, and ask; figures. Raises AssertionError for a wrong answer."""
+    """Publish at a rate and query; returns figures. Raises AssertionError for a wrong answer."""
     live = scene.live()
     store = scene.opened(live)
     server = scene.start("serve", "serve", "--port", "0", stdout=subprocess.PIPE)

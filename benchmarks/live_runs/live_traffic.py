@@ -1,9 +1,9 @@
 """A publisher that sends prepared requests of 1,000 clicks at a set rate; it takes little of the machine.
 
-Requests are serialized once. Before one is sent, its event ids are made new (the request's number), its event times
-are moved to now less each event's own delay, and users are drawn anew where they are the key: by writing digits over
-digits. 2 % of the messages are sent again, byte for byte, 10 s later. How many events each tile and key has is counted,
-copies left out: answers are held against that.
+Requests are serialized once. Before one is sent, its event ids are made new (the request's number), its event times are
+moved to now less each event's own delay, and users are drawn anew where they are the key: by writing digits over
+digits. 2 % of the messages are sent again, byte for byte, 10 s later. The events of each tile and key are counted
+without copies; answers are compared with these counts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TILE: Final = 60_000_000
 COPIES: Final = 0.02
 COPY_DELAY: Final = 10.0
 FIRST_USER: Final = 1_100_000
-"""Of the users that are drawn anew: their numbers all have the same length, in JSON and in Avro."""
+"""The least number of a user that is drawn: all numbers have the same length, in JSON and in Avro."""
 USERS: Final = 1_000_000
 _PUBLISH: Final = "/google.pubsub.v1.Publisher/Publish"
 _TEN: Final = 10 ** np.arange(15, -1, -1, dtype=np.int64)
@@ -43,25 +43,25 @@ Longs = npt.NDArray[np.int64]
 
 @dataclass
 class Request:
-    """One serialized PublishRequest and where in it lies what changes."""
+    """One serialized PublishRequest, and the positions of its changing bytes."""
 
     data: Bytes
     bounds: Longs
-    """Where each message's field begins, and the end."""
+    """The start of each message's field, and the end."""
     ids: Longs
-    """(BATCH, 8) places of the last eight digits of the ids."""
+    """(BATCH, 8) positions of the last eight digits of the ids."""
     times: Longs
-    """(BATCH, 16 digits or 8 bytes) places of the event times."""
+    """(BATCH, 16 digits or 8 bytes) positions of the event times."""
     users: Longs | None
-    """(BATCH, 7 digits or 4 bytes) places of the users, where they are drawn anew."""
+    """(BATCH, 7 digits or 4 bytes) positions of the users, where they are drawn."""
     delays: Longs
-    """Of each event, in microseconds."""
+    """The delay of each event in microseconds."""
     keys: Longs
     """Number of each event's key: page, or user."""
     form: str
 
     def renew(self, number: int, now: int, random: np.random.Generator) -> Longs:
-        """Make it the request of this number, sent now (microseconds); returns the event times."""
+        """Change it to the request of this number, sent now (microseconds UTC); returns the event times."""
         self.data[self.ids] = np.frombuffer(b"%08x" % number, np.uint8)
         times = now - self.delays
         self.data[self.times] = digits(times, _TEN) if self.form == "json" else varints(times, self.times.shape[1])
@@ -72,17 +72,17 @@ class Request:
         return times
 
     def message(self, row: int) -> bytes:
-        """The field of one message, as it stands in the request now."""
+        """The field of one message in the request's current bytes."""
         return self.data[self.bounds[row] : self.bounds[row + 1]].tobytes()
 
 
 def digits(values: Longs, powers: Longs) -> Bytes:
-    """Decimal digits of numbers that have just as many."""
+    """The decimal digits of numbers that all have the same number of digits."""
     return (values[:, None] // powers % 10 + 48).astype(np.uint8)
 
 
 def varints(values: Longs, size: int) -> Bytes:
-    """Avro's longs that take just `size` bytes."""
+    """Avro's encoding of longs that take exactly `size` bytes."""
     parts = ((values << 1)[:, None] >> np.arange(0, 7 * size, 7)) & 0x7F
     parts[:, :-1] |= 0x80
     return parts.astype(np.uint8)
@@ -149,34 +149,34 @@ class CopyQueue:
             self._waiting.append((now + self._delay, request.message(row)))
 
     def due(self, now: float) -> bytes | None:
-        """A request of copies, once there are enough that are due."""
+        """A request of copies, once enough of them are due."""
         if len(self._waiting) < BATCH or self._waiting[BATCH - 1][0] > now:
             return None
         return self._head + b"".join(self._waiting.popleft()[1] for _ in range(BATCH))
 
 
 class Counted:
-    """Events sent by tile and key."""
+    """Events sent, by tile and key."""
 
     def __init__(self, keys: int, begun: int) -> None:
         self._first = (begun - 2 * TILE) // TILE
         self._counts = np.zeros((0, keys), np.int32)
 
     def add(self, times: Longs, keys: Longs) -> None:
-        """Of one request."""
+        """Count the events of one request."""
         tiles = times // TILE - self._first
         while len(self._counts) <= tiles.max():
             self._counts = np.concatenate([self._counts, np.zeros((1, self._counts.shape[1]), np.int32)])
         np.add.at(self._counts, (tiles, keys), 1)
 
     def save(self, path: Path) -> None:
-        """As an archive of tile starts and counts."""
+        """Write tile starts and counts as a NumPy archive."""
         starts = (np.arange(len(self._counts)) + self._first) * TILE
         np.savez(path, starts=starts, counts=self._counts)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Send until the time is over; progress goes to options.progress (two int64: messages sent, copies among them)."""
+    """Send until the time is over; the file options.progress holds two int64: messages sent, and copies among them."""
     requests = prepare(options.topic, options.form, options.key, options.requests)
     progress = np.memmap(options.progress, np.int64, "w+", shape=(4,))
     channel = grpc.insecure_channel(options.address, options=[("grpc.max_send_message_length", -1)])
@@ -210,7 +210,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """The publisher process of benchmarks.live."""
+    """Run the publisher process of benchmarks.live."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("address", "topic", "progress", "counts"):
         parser.add_argument(f"--{name}", required=True)

@@ -25,14 +25,14 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Usage:
-    """Of one process: CPU seconds so far, resident megabytes."""
+    """CPU seconds and resident megabytes of one process."""
 
     cpu: float
     memory: float
 
 
 def usage(pid: int) -> Usage:
-    """Zeros for a process that has ended."""
+    """The usage of a process; zeros for one that has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -42,7 +42,7 @@ def usage(pid: int) -> Usage:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that this one started."""
+    """The child processes of this process."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] + [
             int(child)
@@ -55,13 +55,13 @@ def children(pid: int) -> list[int]:
 
 
 def received(store: ViewStore) -> int:
-    """Messages that all live runs in a store have taken in, by the counts that conservation is checked with."""
+    """Messages that all live runs of a store have received, by the counts of conservation."""
     with store.database.read() as connection:
         return int(connection.execute(sa.select(sa.func.sum(live_totals.c.received))).scalar() or 0)
 
 
 def settled(store: ViewStore) -> bool:
-    """Whether all that was routed to tiles is counted there, or a duplicate."""
+    """Whether every event that was routed to a tile is counted there, or is a duplicate."""
     t = live_totals.c
     with store.database.read() as connection:
         query = sa.select(sa.func.sum(t.routed - t.counted - t.duplicates))
@@ -69,9 +69,9 @@ def settled(store: ViewStore) -> bool:
 
 
 class Prober(Probes):
-    """Asks for the answers of the probes' key until they have each of them.
+    """Queries the answers of the probes' key until they count each probe.
 
-    Answers are asked for every `look` seconds, so a freshness is up to that much too long.
+    It queries every `look` seconds, so a freshness is up to that much too long.
     """
 
     look = 0.025

@@ -1,4 +1,4 @@
-"""Probes of the live benchmarks: events of one key, published at a steady pace, and seconds until each was seen."""
+"""Probes of the live benchmarks: events of one key, published at a steady pace, and seconds until each was visible."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MINUTE: Final = 60_000_000
 
 
 class Probes(ABC):
-    """Publishes an event with a key of its own every 100 ms, and looks for them beside that.
+    """Publishes an event with its own key every 100 ms, and looks for them in another thread.
 
-    Probes are counted by minute, in order: the first n of a minute are there once n events of it are.
+    Probes are counted by minute, in order: the first n of a minute have arrived once n events of it have.
     """
 
     every = 0.1
@@ -36,7 +36,7 @@ class Probes(ABC):
     def __init__(self, address: str, topic: str, form: str = "json") -> None:
         self._address, self._topic, self._form = address, topic, form
         self.seconds: list[tuple[float, float]] = []
-        """(when it was published, seconds since this began; seconds until it was there)."""
+        """(time of its publication in seconds since the start; seconds until it arrived)."""
         self.sent = 0
         self._stop, self._lock, self._begun = threading.Event(), threading.Lock(), time.monotonic()
         self._waiting: dict[int, deque[float]] = {}
@@ -44,27 +44,27 @@ class Probes(ABC):
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._publish, self._look)]
 
     def start(self) -> None:
-        """Begin."""
+        """Start publishing and looking."""
         for thread in self._threads:
             thread.start()
 
     def stop_publishing(self) -> None:
-        """Publish no more; what was published is still waited for."""
+        """Stop publishing; published probes are still awaited."""
         self._stop.set()
         self._threads[0].join()
 
     @property
     def waiting(self) -> int:
-        """Probes that aren't there yet."""
+        """The number of probes that haven't arrived."""
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
     @abstractmethod
     def _look(self) -> None:
-        """Look for probes, and note them; runs in a thread of its own."""
+        """Look for probes and note them; runs in its own thread."""
 
     def _note(self, place: int, events: int, now: float) -> None:
-        """So many probes of a place are there; `now`: the monotonic clock."""
+        """Note that the first `events` probes of a place have arrived; `now`: the monotonic clock."""
         with self._lock:
             waiting = self._waiting.get(place, deque())
             for _ in range(min(events - self._known.get(place, 0), len(waiting))):
@@ -73,11 +73,11 @@ class Probes(ABC):
             self._known[place] = max(events, self._known.get(place, 0))
 
     def _place(self, number: int, now: int) -> int:
-        """Where a probe is counted: its minute (microseconds UTC)."""
+        """The place at which a probe is counted: its minute (microseconds UTC)."""
         return now // MINUTE * MINUTE
 
     def _event(self, number: int, now: int) -> dict[str, Any]:
-        """A probe's values."""
+        """The values of a probe's event."""
         return {
             "event_id": f"probe-{number:010d}",
             "event_time": now,
@@ -99,7 +99,7 @@ class Probes(ABC):
 
 
 def method_of(address: str, name: str, request: Any, response: Any = None) -> Callable[..., Any]:
-    """A method of Pub/Sub that takes and gives raw protobuf messages, by a connection of its own."""
+    """A method of Pub/Sub that takes and returns serialized protocol buffers, over its own connection."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
     read = response.pb().FromString if response is not None else None
     method: Callable[..., Any] = grpc.insecure_channel(address, options=options).unary_unary(
@@ -117,7 +117,7 @@ def _payload(form: str, event: dict[str, Any]) -> bytes:
 
 
 def percentiles(values: list[float]) -> dict[str, float | None]:
-    """p50, p90, p99 and the largest, in seconds."""
+    """p50, p90, p99 and the maximum, in seconds."""
     if not values:
         return dict.fromkeys(("p50", "p90", "p99", "max"))
     found = np.percentile(np.array(values), (50, 90, 99, 100)).round(3).tolist()

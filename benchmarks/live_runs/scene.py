@@ -1,4 +1,4 @@
-"""What a live measurement runs: an emulator, a publisher and a pipeline, all below one folder."""
+"""The processes of a live measurement: an emulator, a publisher and a pipeline, all below one folder."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Scene:
         return compile_definition(load(self.definition))
 
     def set_up(self) -> None:
-        """Start the emulator; make topic, subscription and definition."""
+        """Start the emulator; create topic, subscription and definition."""
         text = DEFINITIONS["clicks" if self.key == "page" else "clicks_users"].read_text()
         text = text.replace("format: json", f"format: {self.form}").replace(
             "lateness: 10m", f"lateness: {self.lateness}"
@@ -81,7 +81,7 @@ class Scene:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of every process."""
+        """The environment of every process."""
         home = {"TANDEM_HOME": str(self.folder / "home"), "PUBSUB_EMULATOR_HOST": self.address}
         return {**os.environ, **{name: value for name, value in home.items() if value}, "PYTHONPATH": str(ROOT)}
 
@@ -90,7 +90,7 @@ class Scene:
         return self.spawn(name, [*TANDEM, *arguments], stdout)
 
     def spawn(self, name: str, command: Sequence[str], stdout: Any) -> subprocess.Popen[str]:
-        """Start a process; its errors go to NAME.err."""
+        """Start a process; its standard error goes to NAME.err."""
         with (self.folder / f"{name}.err").open("a") as errors:
             process = subprocess.Popen(
                 list(command), env=self.environment, cwd=self.folder, stdout=stdout, stderr=errors, text=True,
@@ -110,7 +110,7 @@ class Scene:
         return self.start("live", "live", *named, *self.flags)
 
     def opened(self, live: subprocess.Popen[str]) -> ViewStore:
-        """The view store, once the pipeline has made it and started its runner."""
+        """The view store, once the pipeline has created it and started its runner."""
         wait_until(lambda: (self.folder / "home" / "views.db").exists() and bool(children(live.pid)), 60, live)
         return open_store(self.store)
 
@@ -138,11 +138,11 @@ class Scene:
         return int(np.memmap(path, np.int64, "r", shape=(4,))[0]) if path.exists() else 0
 
     def said(self) -> str:
-        """The end of what the pipeline wrote to standard error."""
+        """The end of the pipeline's standard error."""
         return (self.folder / "live.err").read_text(errors="replace")[-8000:]
 
     def end(self) -> None:
-        """Kill what is left."""
+        """Kill the remaining processes."""
         for process in self.processes.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -154,7 +154,7 @@ _Kind = TypeVar("_Kind", bound=Scene)
 
 @contextmanager
 def scene(kind: type[_Kind], **settings: Any) -> Iterator[_Kind]:
-    """A scene of a kind in a temporary folder."""
+    """A scene of this class in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="tandem-live-") as folder:
         made = kind(Path(folder), **settings)
         try:
@@ -165,7 +165,7 @@ def scene(kind: type[_Kind], **settings: Any) -> Iterator[_Kind]:
 
 
 def wait_until(happened: Any, seconds: float, live: subprocess.Popen[str] | None = None) -> None:
-    """Poll; SystemExit when it takes too long, or the pipeline ends."""
+    """Poll until it has happened; raises SystemExit after `seconds`, or when the pipeline ends."""
     end = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > end or (live is not None and live.poll() is not None):

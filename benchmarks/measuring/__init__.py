@@ -1,1 +1,1 @@
-"""How it is measured: processes, rounds, samples, engines, jobs, and whether answers are right."""
+"""Measurement: processes, rounds, samples, engines, jobs, and the check of answers."""

@@ -1,4 +1,4 @@
-"""Answers of an engine held against an oracle: an exact statement of DuckDB over the Parquet files.
+"""Compares an engine's answers with an oracle: an exact statement of DuckDB over the Parquet files.
 
 The oracle's sums are exact, rounded once: amounts have two decimals, so an amount times 2^60 is a whole number that
 fits 128 bits, and so is the sum of 100 million of them.
@@ -20,20 +20,20 @@ from benchmarks.measuring.jobs import MINUTE
 __all__ = ["Verdict", "compare", "oracle", "read_answers"]
 
 RELATIVE: Final = 1e-9
-"""How far a sum or mean in floating point may be off."""
+"""The allowed relative error of a sum or mean in floating point."""
 _DEVIATIONS: Final = 6
-"""Standard errors that one estimate may be off: of a million normal ones, none is expected beyond."""
+"""The allowed error of one estimate in standard errors: among a million normal ones, none is expected beyond it."""
 _BITS: Final = 60
 _FEW: Final = 30
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Right, or what is wrong first."""
+    """The first wrong answer, if there is one."""
 
     wrong: str | None
     distinct_error: float
-    """Root of the mean squared relative error of distinct users, over keys and minutes with 30 of them or more."""
+    """Root mean square of the relative errors of distinct users, over keys and minutes with 30 of them or more."""
 
 
 def oracle(keys: Sequence[str], files: Sequence[Path]) -> pl.DataFrame:
@@ -62,7 +62,7 @@ def oracle(keys: Sequence[str], files: Sequence[Path]) -> pl.DataFrame:
 
 
 def read_answers(folder: Path) -> pl.DataFrame:
-    """What a peer left in its folder: Parquet or JSON Lines, whatever the files are called."""
+    """The answers in a peer's folder: Parquet or JSON Lines, under any file names."""
     parquet = sorted(folder.glob("*.parquet"))
     if parquet:
         return pl.read_parquet(parquet)
@@ -75,7 +75,7 @@ def read_answers(folder: Path) -> pl.DataFrame:
 def compare(
     answers: pl.DataFrame, truth: pl.DataFrame, keys: Sequence[str], *, error: float, exact_sums: bool
 ) -> Verdict:
-    """Hold answers against the oracle's; `error` is the relative standard error of distinct users, 0 for exact.
+    """Compare answers with the oracle's; `error` is the relative standard error of distinct users, 0 for exact.
 
     Exact sums and means must equal the oracle's in all bits; others may be off by 1e-9 of the value.
     """
@@ -97,7 +97,7 @@ def compare(
 
 
 def _tile(answers: pl.DataFrame) -> pl.Expr:
-    """The start of the minute in microseconds, from any of the forms that engines write it in."""
+    """The start of the minute in microseconds, from each of the forms that engines write."""
     kind, tile = answers.schema["tile"], pl.col("tile")
     if isinstance(kind, pl.Datetime):
         return tile.dt.replace_time_zone(None).dt.epoch("us") if kind.time_zone is None else tile.dt.epoch("us")

@@ -35,9 +35,9 @@ class Group:
     form: str
     shape: Shape
     seeds: int = 1
-    """So many sets of events of that shape, from different seeds."""
+    """Number of sets of events of that shape, from different seeds."""
     series: str = ""
-    """Of `growth`: what the case is a point of."""
+    """The series of `growth` that the case is a point of."""
 
     @property
     def events(self) -> int:
@@ -45,12 +45,12 @@ class Group:
         return self.shape.events * self.seeds
 
     def files(self, form: str) -> list[Path]:
-        """Made at the first call."""
+        """The files of the events; made at the first call."""
         shapes = [replace(self.shape, seed=self.shape.seed + number) for number in range(self.seeds)]
         return [file for shape in shapes for file in files(shape, form)]
 
     def case(self, engine: Engine) -> dict[str, str | int]:
-        """Of the recorded row."""
+        """The fields that identify the recorded row."""
         shape = self.shape
         case: dict[str, str | int] = {
             "job": self.job,
@@ -72,11 +72,11 @@ class Comparison:
     rounds: int = 3
     resume: bool = False
     timeout: float = 1800.0
-    """Seconds for one process."""
+    """Time limit of one process in seconds."""
     _rows: dict[Any, dict[str, Any]] = field(default_factory=dict)
 
     def run(self, group: Group, engines: Iterable[Engine]) -> bool:
-        """All rounds of a group. False if an answer was wrong or an engine failed."""
+        """Run all rounds of a group; returns False if an answer was wrong or an engine failed."""
         able = [one for one in engines if group.form in one.forms and group.events <= one.most_events]
         if not able:
             return True
@@ -97,7 +97,7 @@ class Comparison:
         return Row(group.case(engine), {}).identity
 
     def _begun(self, group: Group, engine: Engine) -> dict[str, Any]:
-        """Figures to add samples to."""
+        """The figures so far, to which samples are added."""
         fresh: dict[str, Any] = {"status": "", "why": "", **{name: [] for name in _SAMPLES}}
         if not self.resume:
             return fresh
@@ -108,7 +108,7 @@ class Comparison:
     def _sample(
         self, group: Group, engine: Engine, paths: Sequence[Path], truth: pl.DataFrame, figures: dict[str, Any]
     ) -> None:
-        """One process, measured and checked."""
+        """Run one process, measure and check it."""
         keys, folder = JOBS[group.job], Path(tempfile.mkdtemp(prefix="tandem-bench-"))
         try:
             command = engine.command(group.job, keys, group.form, paths, folder)

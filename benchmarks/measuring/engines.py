@@ -1,4 +1,4 @@
-"""Tandem and its peers: how each is started, what it can read, and how exact it says to be."""
+"""Tandem and its peers: the command of each, the forms that it reads, and its stated errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORK: Final = re.compile(r" in ([\d.]+) s\b")
 
 @dataclass(frozen=True)
 class Engine:
-    """What is measured beside others."""
+    """An engine that is measured."""
 
     name: str
     label: str
@@ -37,29 +37,28 @@ class Engine:
     most_events: int = 1 << 62
     """Larger jobs are left out, since they take too long."""
     error: float = 0.0
-    """Relative standard error that its distinct users are held to; 0: it counts exactly.
+    """The allowed relative standard error of its distinct users; 0: it counts exactly.
 
-    Tandem's is documented. Flink's is the constant in its source. Pathway's is 1.04 / sqrt(2^12), of the precision
-    that it is given (P. Flajolet et al., "HyperLogLog", AofA 2007). DuckDB states none: 0.0227 was found on events of
-    another seed (99) than is measured with, before it was held to this.
-    """
+    Tandem's is documented. Flink's is the constant in its source. Pathway's is 1.04 / sqrt(2^12), of the precision that
+    it is given (P. Flajolet et al., "HyperLogLog", AofA 2007). DuckDB states none: 0.0227 was measured before on events
+    of another seed (99)."""
     exact_sums: bool = False
-    """Sums are said to be exact, rounded once."""
+    """Whether its sums are stated to be exact, rounded once."""
 
     def command(self, job: str, keys: Sequence[str], form: str, files: Sequence[Path], folder: Path) -> list[str]:
-        """The process that does the job; what it leaves is in `folder`. Raises LookupError where it isn't installed."""
+        """The command of the job, which writes into `folder`. Raises LookupError if the engine isn't installed."""
         raise NotImplementedError
 
     def variables(self) -> Mapping[str, str]:
-        """For its environment."""
+        """Its environment variables."""
         return {}
 
     def times(self, wall: float, output: str, folder: Path) -> tuple[float, float]:
-        """Seconds of start-up and of work, by its own report. Raises ValueError without one."""
+        """Seconds of start-up and of work, by the engine's own report. Raises ValueError without one."""
         raise NotImplementedError
 
     def answers(self, job: str, keys: Sequence[str], folder: Path) -> pl.DataFrame:
-        """What it left."""
+        """The answers in its folder."""
         raise NotImplementedError
 
 
@@ -68,9 +67,9 @@ class Tandem(Engine):
     """`tandem backfill`, as its user starts it; answers are read by `tandem export`."""
 
     workers: int = 0
-    """Of --workers; 0 leaves it out."""
+    """The value of --workers; 0 leaves the flag out."""
     definitions: int = 1
-    """How many over the one source; those after the job's own have other names and keys."""
+    """Number of definitions over the one source; those after the job's own have other names and keys."""
 
     def command(self, job: str, keys: Sequence[str], form: str, files: Sequence[Path], folder: Path) -> list[str]:
         command = [sys.executable, "-m", "tandem", "backfill", "--home", str(folder / "home")]
@@ -158,7 +157,7 @@ class Peer(Engine):
 
 
 def environment_of(name: str) -> Path:
-    """Python of a peer's environment, made from its lock at first use. Raises LookupError."""
+    """Python of a peer's environment, created from its lock at first use. Raises LookupError."""
     folder, lock = _ENVIRONMENTS / name, ROOT / "requirements" / f"peers-{name}.txt"
     python, stamp = folder / "bin" / "python", folder / ".set-up"
     if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
@@ -180,7 +179,9 @@ def environment_of(name: str) -> Path:
 
 
 def _fetch_jars(folder: Path) -> None:
-    """Flink's Avro and Parquet formats, which aren't on PyPI; without Maven these forms fail, and the table says so."""
+    """Fetch Flink's Avro and Parquet formats, which aren't on PyPI; without Maven these forms fail, and the table says
+    so.
+    """
     maven = shutil.which("mvn")
     for artifact in FLINK_JARS if maven else ():
         copy = [str(maven), "-q", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]

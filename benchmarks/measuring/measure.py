@@ -1,4 +1,4 @@
-"""A process measured from outside: time, processor seconds and memory of it and of all that it starts."""
+"""Measures a process from outside: time, processor seconds and memory of it and its descendants."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ __all__ = ["Measured", "measured"]
 
 _SAMPLE_SECONDS: Final = 0.02
 _OFTEN: Final = 50
-"""Samples."""
+"""Number of first samples in which shared memory is summed up often, for short processes."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a process and its descendants took."""
+    """The time, processor time and memory of a process and its descendants."""
 
     exit_code: int
-    """Negative: the signal that ended it; -9 also for one that ran out of its time."""
+    """Negative: the signal that ended it; -9 also for one that exceeded its time limit."""
     wall_s: float
     cpu_s: float
     """User and system."""
     peak_mb: float
     """Largest sum of resident memory over the tree, of one instant; what n processes share counts as 1/n for each."""
     output: str
-    """Standard output and error, as they came."""
+    """Standard output and error, in their order."""
 
 
 class _Sampler(threading.Thread):
-    """Adds up /proc over the processes of one session, which those that were left by their parents stay in."""
+    """Samples /proc for the processes of one session, orphans included."""
 
     def __init__(self, session: int) -> None:
         super().__init__(daemon=True)
@@ -75,7 +75,7 @@ class _Sampler(threading.Thread):
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat after the name: state first; none if it has ended."""
+    """Fields of /proc/PID/stat after the name, the state first; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -83,7 +83,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def _share(pid: int) -> int:
-    """Bytes that are resident for a process, its part of what it shares; takes a millisecond."""
+    """Resident bytes of a process, with its share of shared memory (PSS); takes a millisecond."""
     try:
         found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     except OSError:
@@ -92,7 +92,7 @@ def _share(pid: int) -> int:
 
 
 def _high_water_mark(pid: int) -> int:
-    """Most resident bytes of a process since it began its program, which samples between may have missed."""
+    """The peak of resident bytes since the process began its program, which samples may have missed."""
     try:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     except OSError:
@@ -105,7 +105,7 @@ def measured(
 ) -> Measured:
     """Run a command to its end, with BENCHMARK_STARTED (Unix seconds) in its environment, and its output into `log`.
 
-    Whatever of it is left then, or after `timeout` seconds, is killed.
+    Processes that remain then, or after `timeout` seconds, are killed.
     """
     with log.open("wb") as output:
         begun = time.perf_counter()
@@ -135,7 +135,7 @@ def measured(
 
 
 def _kill(session: int) -> None:
-    """All processes of the session's first process group."""
+    """Kill all processes of the session's first process group."""
     try:
         os.killpg(session, signal.SIGKILL)
     except ProcessLookupError:

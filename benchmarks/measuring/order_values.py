@@ -1,6 +1,6 @@
-"""All values of millions of states as one number, so that engines can be held against each other without a join.
+"""All values of millions of states as one number, so that engines can be compared without a join.
 
-Sums of cents are compared as whole cents: an engine that adds doubles in an order of its own is off by less.
+Sums of cents are compared as whole cents: the errors of adding doubles in another order are smaller.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COUNTS: Final = ("orders", "items")
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What the states of one engine come to; equal for equal values, in whatever order."""
+    """The totals of an engine's states, equal for equal values in any order."""
 
     states: int
     events: int
@@ -46,7 +46,7 @@ def values_of(paths: Sequence[Path], key: str, tile: str) -> Values:
 
 
 def _plain(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
-    """The same values under the same names and types, independent of the writer."""
+    """The same values with the same names and types, independent of the writer."""
     key, tile = columns[:2]
     plain: pl.DataFrame = frame.select(
         pl.col(key).cast(pl.Int64).alias("key"),

@@ -1,9 +1,9 @@
-"""What benchmarks measured, kept as JSON in benchmarks/results/NAME.json; tables and plots are drawn from there.
+"""The measured figures, kept as JSON in benchmarks/results/NAME.json; tables and plots are drawn from them.
 
-A file holds rows. A row's `case` says what was measured (engine, form, events, ...) and is its identity: recording a
-row of the same case replaces the one before, and leaves all others alone, so that a run over some cases adds to what
-others measured. Its `figures` are the outcome; a list is the samples of several rounds, or a series over time.
-Each row names the machine that it was measured on.
+A file holds rows. A row's `case` names what was measured (engine, form, events, ...) and is its identity: recording a
+row of the same case replaces the one before and keeps all others, so that a run over some cases adds to earlier runs.
+Its `figures` are the outcome; a list is the samples of several rounds, or a series over time. Each row names the
+machine that it was measured on.
 
 ::
 
@@ -72,7 +72,7 @@ def report(name: str, case: Case, figures: Mapping[str, Figure], *, keep: bool) 
 
 
 def record(name: str, rows: Iterable[Row], *, folder: Path = RESULTS) -> Path:
-    """Keep rows in `folder/NAME.json`, in place of rows with the same cases; atomic. Returns the file's path."""
+    """Store rows in `folder/NAME.json`, replacing rows of the same cases; atomic. Returns the file's path."""
     path = folder / f"{name}.json"
     here = machine()
     key = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:12]
@@ -96,13 +96,13 @@ def load(name: str, *, folder: Path = RESULTS) -> list[Row]:
 
 
 def machines(name: str, *, folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """What the rows of a file were measured on, by the key that they hold."""
+    """The machines of a file's rows, by key."""
     found: dict[str, dict[str, Any]] = _content(name, folder).get("machines", {})
     return found
 
 
 def median(figure: Figure) -> float | None:
-    """Of the samples, or the one value; None where nothing was measured."""
+    """The median of the samples, or the one value; None without a value."""
     values = _numbers(figure)
     return statistics.median(values) if values else None
 
@@ -117,7 +117,7 @@ def spread(figure: Figure) -> float | None:
 
 @functools.cache
 def machine() -> dict[str, Any]:
-    """This machine: processor, cores that may be used, memory, system, versions of what is measured."""
+    """This machine: processor, usable cores, memory, system, versions of the measured packages."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -26,7 +26,7 @@ __all__ = ["ANSWERS", "CHUNK", "JOBS", "Answers", "chunk", "dicts", "run"]
 Answers = dict[tuple[str, int], tuple[int, float, float, float, float]]
 
 ANSWERS: Final[Answers] = {}
-"""Of the last run, by page and start of the minute (seconds)."""
+"""The answers of the last run, by page and start of the minute (seconds)."""
 
 CHUNK: Final = 10_000
 _FIELDS: Final = {"page": str, "amount": float, "event_time": datetime}
@@ -130,7 +130,7 @@ JOBS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "record batches, Beam's combiners": _combiners_of_batches,
     "record batches": _measures_of_batches,
 }
-"""What is measured, by what a report calls it."""
+"""The jobs, by their names in reports."""
 
 
 def _keep(answer: tuple[Any, ...]) -> None:

@@ -67,7 +67,7 @@ results: {{per_minute: {{window: 1m, to: {{pubsub: {_TOPIC}}}}}}}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, keep; the exit code is 1 where a result is missing or wrong."""
+    """Measure, print and record; the exit code is 1 if a result is missing or wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.parts.delivery",
         description=__doc__,
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measure(keys: int, minutes: int) -> tuple[Row, str]:
-    """(the figures, what is wrong with what was received)."""
+    """(the figures, the first error in the received results)."""
     compiled, results = compile_definition(loads(_TEXT)), keys * minutes
     with _emulator(), tempfile.TemporaryDirectory(prefix="tandem-delivery-") as folder:
         store = ViewStore(str(Path(folder) / "views.db"))
@@ -110,7 +110,7 @@ def measure(keys: int, minutes: int) -> tuple[Row, str]:
 
 @dataclass(frozen=True)
 class _Time:
-    """Seconds of the clock, and of this process's processors."""
+    """Wall-clock seconds, and processor seconds of this process."""
 
     wall: float
     processor: float
@@ -123,7 +123,7 @@ def _timed(work: Callable[[], object]) -> _Time:
 
 
 def _write(store: ViewStore, compiled: CompiledDefinition, keys: int, minutes: int) -> None:
-    """One event of each key in each minute, as live writes them, and a watermark behind them."""
+    """Write one event of each key in each minute, as live does, and a watermark behind them."""
     store.definitions.register(compiled, _TEXT)
     version = compiled.version
     store.live.start(version, "L")
@@ -155,7 +155,7 @@ def _block(compiled: CompiledDefinition, keys: int, minute: int) -> pa.RecordBat
 
 
 def _wrong(keys: int, minutes: int) -> str:
-    """What is wrong with the messages, each of which must be there once."""
+    """The first error in the messages, each of which must be there once."""
     found: dict[tuple[str, str], Any] = {}
     count = 0
     with pubsub_v1.SubscriberClient() as subscriber:
@@ -176,7 +176,7 @@ def _wrong(keys: int, minutes: int) -> str:
 
 @contextmanager
 def _emulator() -> Iterator[None]:
-    """Pub/Sub in a process of its own, with topic and subscription; this process is its client."""
+    """Pub/Sub in a separate process, with topic and subscription; this process is its client."""
     command = [sys.executable, "-m", "tandem.emulator", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None

@@ -1,8 +1,7 @@
-"""How fast the embedded Pub/Sub takes and gives messages: `python benchmarks/parts/emulator.py`.
+"""The rates of publishing to and pulling from the embedded Pub/Sub: `python benchmarks/parts/emulator.py`.
 
-A server process and one client process; the client sends requests that were serialized beforehand through raw
-gRPC stubs, so that most of what is measured is the server. Prints messages a second, and the CPU seconds of
-both processes.
+A server process and one client process; the client sends requests that were serialized beforehand through raw gRPC
+stubs, so that most of what is measured is the server. Prints messages a second, and the CPU seconds of both processes.
 """
 
 import argparse
@@ -30,7 +29,7 @@ Stub = Callable[[bytes], bytes]
 
 
 def main() -> None:
-    """Measure both phases and print the table, or with --phase be the client process of one of them."""
+    """Measure both phases and print the table, or with --phase run the client process of one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--messages", type=int, default=1_000_000, help="messages to publish, then to pull")
     parser.add_argument("--batch", type=int, default=1000, help="messages in a request")
@@ -69,7 +68,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a running process; not a number where there is no /proc."""
+    """User and system seconds of a running process; NaN where there is no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:
@@ -78,7 +77,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def run_client(options: argparse.Namespace) -> dict[str, float]:
-    """Run one phase in threads that share the work; its wall and CPU seconds, without preparation."""
+    """Run one phase in threads that share the work; returns its wall and CPU seconds, without preparation."""
     prepare, work = PHASES[options.phase]
     channels = [grpc.insecure_channel(options.address, options=CHANNEL_OPTIONS) for _ in range(options.threads)]
     prepared = prepare(channels[0], options)
@@ -97,7 +96,7 @@ def run_client(options: argparse.Namespace) -> dict[str, float]:
 
 
 def prepare_publishing(channel: grpc.Channel, options: argparse.Namespace) -> bytes:
-    """Create topic and subscription; a serialized request to send again and again."""
+    """Create topic and subscription; returns a serialized request that is sent repeatedly."""
     stub(channel, PUBLISHER + "CreateTopic")(serialized(types.Topic.pb()(name=TOPIC)))
     subscription = types.Subscription.pb()(name=SUBSCRIPTION, topic=TOPIC, ack_deadline_seconds=600)
     stub(channel, SUBSCRIBER + "CreateSubscription")(serialized(subscription))

@@ -1,4 +1,4 @@
-"""What this machine's cores have for a second worker: `python -m benchmarks.parts.halves --forms parquet,jsonl,avro`.
+"""A second worker's gain on these cores: `python -m benchmarks.parts.halves --forms parquet,jsonl,avro`.
 
 In turn, on the same files: one backfill with one worker; one with two; and two backfills at once, of one worker and
 half of the files each, which share nothing but the machine: no store, no lock, no step. What these make of it bounds
@@ -29,7 +29,7 @@ _JOB: Final = "clicks"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure what the flags choose; the exit code."""
+    """Measure the cases that the flags choose; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.parts.halves",
         description=__doc__,
@@ -76,7 +76,7 @@ def side_by_side(form: str, parts: Sequence[Sequence[Path]], workers: int, event
 
 
 def _backfill(form: str, part: Sequence[Path], workers: int, folder: Path) -> tuple[float, int]:
-    """Seconds of work, and how many events the answers have."""
+    """Seconds of work, and the number of events in the answers."""
     own = folder / "files"
     own.mkdir(parents=True)
     for path in part:

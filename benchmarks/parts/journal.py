@@ -34,7 +34,7 @@ SUBSCRIPTION: Final = "projects/benchmark/subscriptions/clicks"
 
 
 class Flushed(LocalBlobs):
-    """A local journal that knows how long its writes have waited for the disk, and what they cost the processor."""
+    """A local journal that measures the time that its writes wait for the disk, and their processor time."""
 
     seconds: float = 0.0
     cpu: float = 0.0

@@ -32,7 +32,7 @@ from tandem.views.store import ViewStore
 __all__ = ["asked", "main"]
 
 Times = list[tuple[float, float]]
-"""Seconds by the clock, and without waiting for a core."""
+"""Wall-clock seconds, and the same without waiting for a core."""
 
 _SPANS: Final[Mapping[str, int]] = {"minute": HOUR // 60, "hour": HOUR, "day": 24 * HOUR}
 _SCHEDULER: Final = Path("/proc/thread-self/schedstat")
@@ -41,7 +41,7 @@ _SCHEDULER: Final = Path("/proc/thread-self/schedstat")
 def asked(
     url: str, compiled: CompiledDefinition, places: Sequence[tuple[str, int]], seconds: float, seed: int
 ) -> dict[str, Times]:
-    """By kind of question the time of each answer, until so many seconds are over."""
+    """By kind of question the time of each answer, for `seconds`."""
     chance, found = random.Random(seed), {kind: Times() for kind in _SPANS}
     with closing(ViewStore(url, create=False)) as store:
         answer(store, compiled, places[0][0], 0, compiled.definition.tile)  # connected
@@ -59,7 +59,7 @@ def asked(
 
 
 def _waited() -> float:
-    """Seconds that this thread was ready to run, but had no core; 0 where the system doesn't say."""
+    """Seconds that this thread was runnable without a core; 0 where the system doesn't report them."""
     try:
         return int(_SCHEDULER.read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""How long making a view store anew takes: `python -m benchmarks.parts.rebuild [--files N] [--journal N]`.
+"""The duration of rebuilding a view store: `python -m benchmarks.parts.rebuild [--files N] [--journal N]`.
 
 A home takes in files of clicks (Parquet) and a journal (JSON messages), which is timed. Then its store is lost, with
 all that lies below `layers/`; then it is one of a schema before, which is refused; then a segment of the journal is
@@ -29,7 +29,7 @@ from tandem.views.store import ViewStore
 __all__ = ["Installation", "main"]
 
 Events = dict[tuple[str, int], int]
-"""Key and tile -> events."""
+"""Events by key and tile."""
 
 
 @dataclass
@@ -45,39 +45,39 @@ class Installation:
         return self.folder / "views.db"
 
     def run(self, *arguments: str) -> tuple[float, subprocess.CompletedProcess[str]]:
-        """(seconds from start to end of `tandem ARGUMENTS`, how it ended)."""
+        """(seconds of `tandem ARGUMENTS`, the ended process)."""
         begun = time.perf_counter()
         command = [sys.executable, "-m", "tandem", *arguments, "--home", str(self.folder)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         return time.perf_counter() - begun, ended
 
     def done(self, *arguments: str) -> float:
-        """The same of one that must end well."""
+        """The seconds of a command that must end with exit code 0."""
         seconds, ended = self.run(*arguments)
         assert ended.returncode == 0, ended.stderr
         return seconds
 
     def events(self) -> Events:
-        """All that is served."""
+        """The events of all answers."""
         with closing(ViewStore(str(self.store), create=False)) as store:
             rows = all_answers(store, compile_definition(load(self.definition)))
             return {(row.key, row.start): row.events for row in rows}
 
     def lose(self) -> None:
-        """Nothing but journal, files and what was taken in is left."""
+        """Delete everything but the journal, files and the records of what was taken in."""
         for path in self.folder.glob("views.db*"):
             path.unlink()
         shutil.rmtree(self.folder / "layers", ignore_errors=True)
 
     def age(self) -> None:
-        """The store is one that a release before has made."""
+        """Give the store the schema version of an earlier release."""
         with closing(sqlite3.connect(self.store)) as connection:
             connection.execute(f"UPDATE {store_version.name} SET schema_version = schema_version - 1")
             connection.commit()
 
 
 def main() -> None:
-    """Measure, and print a row of each."""
+    """Measure each case, and print a row of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=3_000_000, help="events of files")
     parser.add_argument("--journal", type=int, default=1_000_000, help="events of the journal")

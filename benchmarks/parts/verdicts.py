@@ -47,7 +47,7 @@ SEASONS = ("hour_of_week", "hour_of_day")
 
 
 def rules_of(compiled: CompiledDefinition, count: int) -> tuple[CompiledRule, ...]:
-    """Rules over two measures, four baselines, and thresholds of their own."""
+    """Rules over two measures and four baselines, each with its own threshold."""
     made: dict[str, Any] = {}
     for at in range(count):
         measure, season = ("amount", "n")[at % 2], SEASONS[at // 2 % 2]
@@ -62,7 +62,7 @@ def rules_of(compiled: CompiledDefinition, count: int) -> tuple[CompiledRule, ..
 
 
 def batches(compiled: CompiledDefinition, keys: int, days: int) -> Iterator[Decoded]:
-    """A day at a time, an event for each key and hour."""
+    """Batches of a day each, with an event for each key and hour."""
     random = np.random.default_rng(5)
     shops = pa.array([f"shop-{at:05d}" for at in range(keys)])
     for day in range(days):

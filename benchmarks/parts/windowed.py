@@ -23,11 +23,11 @@ from benchmarks.measuring.results import RESULTS, Figure, Row, record
 __all__ = ["main", "measure"]
 
 _FORMS: Final = {"dicts": "dicts, Beam's combiners", "record batches": "record batches, Beam's combiners"}
-"""Forms of events, and the job that the others of the form are held against."""
+"""Forms of events, and the job with which the others of the form are compared."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, keep; the exit code is 1 where an answer is wrong."""
+    """Measure, print and record; the exit code is 1 if an answer is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.parts.windowed",
         description=__doc__,

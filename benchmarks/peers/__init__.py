@@ -1,1 +1,1 @@
-"""One module for each peer: the job as the peer's own documentation teaches it, run in a process of its own."""
+"""One module for each peer: the job as in the peer's own documentation, run in a separate process."""

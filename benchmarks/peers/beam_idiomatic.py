@@ -1,4 +1,4 @@
-"""Beam as its documentation teaches it: read, Distinct, WindowInto, CombinePerKey; on the FnApiRunner.
+"""Beam as in its documentation: read, Distinct, WindowInto, CombinePerKey; on the FnApiRunner.
 
 With `BENCHMARK_BEAM=folded` the start of the minute is made part of the key, and no window is used: what someone writes
 who has found out that windows of single elements cost most of the time.
@@ -23,7 +23,7 @@ _MEASURES = {"events": pa.int64(), "amount": pa.float64(), "least": pa.float64()
 
 
 class Statistics(beam.CombineFn):  # type: ignore[misc]
-    """Number, sum, least, most, mean and distinct users, of pairs (amount, user)."""
+    """Count, sum, minimum, maximum, mean and distinct users of pairs (amount, user)."""
 
     def create_accumulator(self) -> Any:
         return 0, 0.0, float("inf"), float("-inf"), set()
@@ -44,7 +44,7 @@ class Statistics(beam.CombineFn):  # type: ignore[misc]
 
 
 def work(task: Task) -> None:
-    """Build the pipeline, run it, wait."""
+    """Build the pipeline, run it and wait."""
     names, folded = task.keys, os.environ.get("BENCHMARK_BEAM") == "folded"
     schema = pa.schema([*((name, _KEY_TYPES[name]) for name in names), ("tile", pa.int64()), *_MEASURES.items()])
 

@@ -35,7 +35,7 @@ Pair = tuple[str, Event]
 
 
 class Rows(StatefulSourcePartition[Pair, None]):  # type: ignore[misc]
-    """The rows of a file, _ROWS at a time."""
+    """Yields the rows of a file, _ROWS at a time."""
 
     def __init__(self, task: Task, file: str) -> None:
         self._batches = _batches(task, file)
@@ -84,7 +84,7 @@ def _batches(task: Task, file: str) -> Iterator[list[Pair]]:
 
 
 class Answers(StatelessSinkPartition[Any]):  # type: ignore[misc]
-    """Answers as lines of one file for each worker."""
+    """Writes answers as lines of one file for each worker."""
 
     def __init__(self, task: Task, worker: int) -> None:
         self._file = (task.out / f"answers-{worker}.jsonl").open("wb")
@@ -121,7 +121,7 @@ class AnswerFiles(DynamicSink[Any]):  # type: ignore[misc]
 
 
 class State:
-    """What a window holds of a key."""
+    """The state of a key in a window."""
 
     __slots__ = ("amounts", "ids", "users")
 
@@ -160,7 +160,7 @@ def flow(task: Task) -> Dataflow:
 
 
 def _free_addresses() -> list[str]:
-    """Two that nobody listens at."""
+    """Two addresses at which no process listens."""
     with socket.socket() as first, socket.socket() as second:
         for one in (first, second):
             one.bind(("localhost", 0))
@@ -168,7 +168,7 @@ def _free_addresses() -> list[str]:
 
 
 def run(process: int) -> None:
-    """One of two processes; the first one starts the other."""
+    """Run one of two processes; the first one starts the other."""
     one = task()
     dataflow = flow(one)
     addresses = os.environ.get("BENCHMARK_ADDRESSES", "").split() or _free_addresses()

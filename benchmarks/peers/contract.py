@@ -1,7 +1,7 @@
-"""What a peer's process takes and gives; only the standard library, since peers live in environments of their own.
+"""The input and output of a peer's process; standard library only, since peers have their own environments.
 
 `python -m benchmarks.peers.NAME --key page --form parquet --out FOLDER --report FILE INPUT...` does the job over the
-files and leaves answers in FOLDER, as Parquet, JSON Lines or CSV files. FILE gets `start_up_s`, from the start of the
+files and writes answers into FOLDER, as Parquet, JSON Lines or CSV files. FILE gets `start_up_s`, from the start of the
 process to being ready to read, and `work_s`, from then to the answers being written.
 """
 
@@ -26,7 +26,7 @@ class Task:
 
     keys: tuple[str, ...]
     form: str
-    """parquet, jsonl, avro or avro-deflate."""
+    """`parquet`, `jsonl`, `avro` or `avro-deflate`."""
     files: tuple[str, ...]
     out: Path
     """An existing, empty folder."""
@@ -34,16 +34,16 @@ class Task:
 
     @property
     def columns(self) -> list[str]:
-        """The fields that the job needs."""
+        """The fields that the job reads."""
         return list(dict.fromkeys(("event_id", "event_time", *self.keys, "amount", "user_id")))
 
     def ready(self) -> None:
-        """Everything is imported and started: from here on it is work."""
+        """End of start-up: everything is imported and started; work begins."""
         started = float(os.environ.get("BENCHMARK_STARTED", _BEGUN))
         _TIMES.update(ready=time.time(), start_up_s=time.time() - started)
 
     def done(self) -> None:
-        """Answers are written; leaves the report."""
+        """End of work: answers are written; writes the report."""
         figures = {"start_up_s": _TIMES["start_up_s"], "work_s": time.time() - _TIMES["ready"]}
         self.report.write_text(json.dumps(figures), encoding="utf-8")
 
@@ -64,7 +64,7 @@ def task() -> Task:
 
 
 def main(work: Callable[[Task], None]) -> None:
-    """Do the task of the command line with what is imported by now; `work` leaves the answers."""
+    """Do the task of the command line with the modules that are imported by now; `work` writes the answers."""
     one = task()
     one.ready()
     work(one)

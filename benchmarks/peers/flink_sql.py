@@ -1,6 +1,6 @@
 """Flink SQL by PyFlink: a batch job on an embedded cluster, at parallelism two.
 
-The formats Avro and Parquet come as jars from Maven, which `make bench` puts beside PyFlink where it can.
+The formats Avro and Parquet are jars from Maven, which `make bench` installs beside PyFlink where it can.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _tables(task: Task) -> list[str]:
 
 
 def _insert(task: Task) -> str:
-    """Copies are equal in all fields, so a DISTINCT takes one of each."""
+    """Copies are equal in all fields, so a DISTINCT keeps one of each."""
     keys = ", ".join(task.keys)
     columns = ", ".join(task.columns)
     minute = "event_time / 60000000"

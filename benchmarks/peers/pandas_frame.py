@@ -1,4 +1,4 @@
-"""pandas: one frame, with strings and numbers held as Arrow columns."""
+"""pandas: one frame, with strings and numbers as Arrow columns."""
 
 from __future__ import annotations
 

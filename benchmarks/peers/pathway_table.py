@@ -1,4 +1,4 @@
-"""Pathway: a static read, copies reduced away, tumbling windows; two threads by PATHWAY_THREADS."""
+"""Pathway: a static read, copies removed by a reduce, tumbling windows; two threads by PATHWAY_THREADS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Click(pw.Schema):  # type: ignore[misc]
 
 
 def work(task: Task) -> None:
-    """Build the dataflow, run it."""
+    """Build the dataflow and run it."""
     events = _read(task)
     columns = [events[name] for name in task.columns]
     # Copies are equal in all fields: grouping by all of them keeps one, and needs no reducer's state beside it.

@@ -1,4 +1,4 @@
-"""Polars: one lazy query, on all threads, on the engine that `collect` takes by itself.
+"""Polars: one lazy query, on all threads, on the default engine of `collect`.
 
 At ten million events the streaming engine took a fifth more processor time, and more memory. Users are counted exactly:
 `approx_n_unique` took as much processor time, and its documentation states no error.

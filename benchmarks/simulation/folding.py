@@ -1,4 +1,4 @@
-"""What shards cost: one tile of a definition, folded bundle by bundle, each shard for itself."""
+"""The cost of shards: one tile of a definition, folded bundle by bundle, each shard separately."""
 
 from __future__ import annotations
 
@@ -45,34 +45,34 @@ _START = 1_767_225_600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """What is simulated."""
+    """The simulated case."""
 
     shards: int
     bundles: int = 20
     events: int = 5_000
-    """Of a bundle."""
+    """Events of a bundle."""
     keys: int = 2_000
     seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What it cost."""
+    """The counts and the cost."""
 
     counted: int
     conflicts: int
     updates: int
-    """That the view store has to write: a transaction for what a worker has of a bundle, a lock for each."""
+    """Updates that the view store has to write: a transaction for each worker and bundle, a lock for each update."""
     sent: int
-    """Bytes of them."""
+    """Bytes of the updates."""
     busiest: float
-    """The share of events that the busiest shard has, times the number of shards: 1 is even."""
+    """The busiest shard's share of the events, times the number of shards: 1 is even."""
     seconds: float
-    """Of processor time; no simulation, so never the same."""
+    """Processor seconds; measured, so they differ each time."""
 
 
 def simulate_folding(what: Folding) -> Folded:
-    """Bundles of one hot tile."""
+    """Fold the bundles of one hot tile."""
     compiled, random = compile_definition(loads(TEXT)), Random(what.seed)
     (reading,) = source_readings([compiled.definition])
     states: dict[TileKey, TileState] = {}
@@ -100,7 +100,7 @@ def simulate_folding(what: Folding) -> Folded:
 
 
 def _messages(number: int, what: Folding, random: Random) -> pa.RecordBatch:
-    """Events of a bundle; one in fifty is a copy of one before it."""
+    """The events of a bundle; one in fifty is a copy of an earlier one."""
     ids = [f"{number}-{at if random.random() > 0.02 else at // 2}" for at in range(what.events)]
     texts = [_event(text, what.keys) for text in ids]
     times, none = [_START] * len(ids), [list[tuple[str, str]]()] * len(ids)

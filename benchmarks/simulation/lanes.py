@@ -1,4 +1,4 @@
-"""Lanes of one live run on a slow object store, each with a clock of its own, in the order of these clocks."""
+"""Lanes of one live run on a slow object store, each with its own clock, in the order of these clocks."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ __all__ = ["Lanes", "Simulated", "simulate_lanes"]
 _JOURNAL = "gs://simulated/journal"
 _SOURCE = "s"
 _LOOK = SECOND // 10
-"""Between two looks at an idle subscription, as the runner's."""
+"""The pause between two pulls of an idle subscription, as the runner's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """What is simulated; times in microseconds."""
+    """The simulated case; times in microseconds."""
 
     lanes: int
     rate: float
     """Messages a second and lane."""
     seconds: int
-    """How long messages come."""
+    """Seconds in which messages arrive."""
     generation: int
-    """Length of one."""
+    """The length of a generation."""
     seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """What a simulation told."""
+    """The results of a simulation."""
 
     published: int
     journaled: int
     lost: int
     twice: int
     generations: int
-    """That were begun."""
+    """Generations that were begun."""
     sealed: int
-    """How many of them are sealed in the end: the boundary that batch may go to."""
+    """Sealed generations at the end: the boundary that batch may reach."""
     segments: int
     fresh_p50: float
     """Seconds from a message's publication until its segment is emitted."""
@@ -67,12 +67,12 @@ class Simulated:
 
     @property
     def dollars_per_million(self) -> float:
-        """Of requests, for a million messages."""
+        """The cost of requests for a million messages."""
         return self.meter.dollars / max(self.published, 1) * 1e6
 
 
 class _Arriving:
-    """A lane's share of a subscription: messages come at a rate, and nobody else takes them."""
+    """A lane's share of a subscription: messages arrive at a rate, and no other reader pulls them."""
 
     def __init__(self, lane: int, clock: ManualClock, what: Lanes) -> None:
         self._lane, self._clock, self._what, self.pulled = lane, clock, what, 0
@@ -115,9 +115,9 @@ class _World:
         self.readers = [self.reader(lane) for lane in range(what.lanes)]
         self.delays: list[np.ndarray[Any, Any]] = []
         self.left_first: dict[int, int] = {}
-        """By generation when the first lane went on to the next."""
+        """By generation the time at which the first lane began the next one."""
         self.left_last: dict[int, int] = {}
-        """When the last did."""
+        """By generation the time at which the last lane did."""
         self.open = [0] * what.lanes
 
     def blobs(self, clock: ManualClock, lane: int) -> SlowBlobs:
@@ -138,7 +138,7 @@ class _World:
         return LaneReader(blobs, self.run, lane, broker, clock, _observe, config, nonce=f"{lane:08x}")
 
     def go(self) -> None:
-        """Each lane in the order of its clock, until all have closed."""
+        """Run the lanes in the order of their clocks, until all have closed."""
         queue = [(0, lane) for lane in range(self.what.lanes)]
         while queue:
             _, lane = heapq.heappop(queue)
@@ -162,7 +162,7 @@ class _World:
 
 
 def simulate_lanes(what: Lanes) -> Simulated:
-    """Messages through a journal, from first to last."""
+    """Take messages through a journal, from the first to the last."""
     world = _World(what)
     world.go()
     asked = Meter(world.store.meter.requests.copy(), world.store.meter.written, world.store.meter.read)

@@ -1,4 +1,4 @@
-"""A backfill of many files on a slow object store: what is planned, read once, and never again."""
+"""A backfill of many files on a slow object store: every file is planned and read exactly once."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ _FIRST_BYTE, _BYTES_A_SECOND = 0.12, 60e6
 
 @dataclass(frozen=True, slots=True)
 class ManyFiles:
-    """What is simulated."""
+    """The simulated case."""
 
     files: int
     backfills: int
-    """One after the other, each with its part of the files more."""
+    """Consecutive backfills, each with its part of the files added."""
     workers: int = 16
     seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What it gave."""
+    """The results."""
 
     read: int
     """Files that some backfill read."""
     twice: int
     left: int
-    """That the last one would still read."""
+    """Files that the last backfill would still read."""
     seconds: float
-    """Of the store's time with all workers."""
+    """Seconds of the store's time with all workers."""
 
 
 def simulate_files(what: ManyFiles, folder: Path) -> Planned:
-    """Backfills of the product's plans in a store of its own, below `folder`; reading alone is simulated."""
+    """Run backfills with the product's plans in a new store below `folder`; reading alone is simulated."""
     compiled, random = compile_definition(loads(TEXT)), Random(what.seed)
     home, store = Home.at(str(folder)), ViewStore(str(folder / "views.db"))
     store.definitions.register(compiled, TEXT)
@@ -78,7 +78,7 @@ def _build(store: ViewStore, version: str, work: Plan) -> None:
 
 
 def _reading(work: Plan, workers: int, random: Random) -> float:
-    """Seconds until the last of the workers has read its last file."""
+    """Seconds until the last worker has read its last file."""
     free = [0.0] * workers
     for ref in work.files:
         slow = 10 if random.random() < 0.01 else 1

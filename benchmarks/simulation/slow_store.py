@@ -13,31 +13,31 @@ from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError
 __all__ = ["Meter", "SharedStore", "SlowBlobs"]
 
 _DOLLARS: Final = {"write": 5.0e-6, "list": 5.0e-6, "read": 0.4e-6}
-"""Of a request: Google's standard storage in one region, November 2026."""
+"""The price of a request: Google's standard storage in one region, November 2026."""
 _PAGE: Final = 1_000
-"""Names that one request of a listing gives."""
+"""Names in one page of a listing."""
 _MEDIAN: Final = {"write": 60_000, "list": 50_000, "read": 25_000}
-"""Microseconds; one in a hundred takes ten times as long."""
+"""The duration of a request in microseconds; one in a hundred takes ten times as long."""
 
 
 @dataclass
 class Meter:
-    """What was asked of a store."""
+    """The requests to a store."""
 
     requests: Counter[str] = field(default_factory=Counter)
     written: int = 0
-    """Bytes."""
+    """Bytes written."""
     read: int = 0
 
     @property
     def dollars(self) -> float:
-        """Of the requests; bytes within one region cost nothing."""
+        """The cost of the requests; bytes within one region cost nothing."""
         return sum(count * _DOLLARS[kind] for kind, count in self.requests.items())
 
 
 @dataclass
 class SharedStore:
-    """The objects that all lanes see."""
+    """The objects that all lanes share."""
 
     folders_: dict[str, dict[str, bytes]] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
@@ -104,7 +104,7 @@ class SlowBlobs:
         return sorted(folder)
 
     def _asked(self, kind: str, path: str) -> tuple[dict[str, bytes], str]:
-        """The folder and the name, after the time that the request takes."""
+        """The folder and the name, after the duration of the request."""
         self._store.meter.requests[kind] += 1
         slow = 10 if self._random.random() < 0.01 else 1
         self._clock.advance(round(_MEDIAN[kind] * (0.5 + self._random.random()) * slow))
