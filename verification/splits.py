@@ -110,22 +110,23 @@ def _batch_blocks(world: World, parts: Sequence[Part]) -> list[tuple[int, pa.Rec
 
 
 def _live(world: World, parts: Sequence[Part], random: Random) -> list[tuple[int, pa.RecordBatch]]:
-    """The same events in any order and any panes, with restarts from stored entries between them."""
+    """The same events in any order and any panes, with restarts from what was kept between them."""
     states: dict[int, TileState] = {}
-    entries: dict[int, list[bytes]] = {}
+    kept: dict[int, tuple[list[bytes], list[bytes]]] = {}
     queue = random.sample(list(parts), len(parts))
     while queue:
         tile = queue[0][0]
         pane = [part for part in queue if part[0] == tile][: random.randint(1, 3)]
         queue = [part for part in queue if not any(part is other for other in pane)]
+        entries, ids = kept.setdefault(tile, ([], []))
         if tile not in states or random.random() < 0.3:
             states[tile] = TileState(world.compiled, (tile, 0))
-            held = entries.setdefault(tile, [])
-            states[tile].restore(random.sample(held, len(held)))
+            states[tile].restore(random.sample(entries, len(entries)), random.sample(ids, len(ids)))
         update = states[tile].update([events for _, _, events in pane], "early")
-        entries[tile].append(states[tile].delta_bytes(update))
+        ids += states[tile].new_parts(update)
+        entries.append(states[tile].delta_bytes(update))
         if random.random() < 0.2:
-            entries[tile] = [states[tile].snapshot_bytes()]
+            entries[:] = [states[tile].snapshot_bytes()]
     return [(tile, state.block) for tile, state in states.items() if state.block is not None]
 
 

@@ -36,6 +36,7 @@ GUARDS: dict[str, Check] = {
     "any_cached_state_will_do": partial(check_scenarios, (3, 0)),
     "tiles_are_cleared_too_early": check_late_pane,
     "restored_states_lose_an_entry": partial(check_scenarios, (3, 4, 7)),
+    "restored_states_lose_a_part": partial(check_scenarios, (3, 4, 7)),
     "late_events_are_no_reason": partial(check_finality, (7, 1, 4, 8, 11)),
     "generations_begin_by_a_readers_start": check_generations_begin,
     "checksums_are_not_checked": check_damage,

@@ -14,13 +14,15 @@ COMPACT_AFTER: Final = 16
 
 @dataclass(slots=True)
 class CachedTile:
-    """A tile's state, and the entries of its bag in the runner's state."""
+    """A tile's state, and what the runner's state holds of it."""
 
     state: TileState
     entries: int
-    """The number of entries in the bag."""
+    """The number of entries in the bag of states."""
     compact_at: int
-    """The number of entries at which the bag is rewritten as one."""
+    """The number of entries at which that bag is rewritten as one."""
+    owes: bool = False
+    """Whether the runner's state lacks ids of this state: then the next update writes all of them."""
     behind: bool = False
     """Whether the store has more of this tile than this state has seen: the state was restored, and has to catch up
     first."""

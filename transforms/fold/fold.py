@@ -60,30 +60,39 @@ class FoldTiles(beam.PTransform):  # type: ignore[misc]
         return panes | "Fold" >> fold
 
 
-def _keep(entries: Any, cached: CachedTile, update: FoldUpdate) -> None:
-    """Add an update to the runner's state; from time to time a snapshot replaces all entries."""
-    if cached.entries >= cached.compact_at:
+def _keep(entries: Any, ids: Any, cached: CachedTile, update: FoldUpdate) -> None:
+    """Add an update to the runner's state; from time to time a snapshot of the states replaces all entries.
+
+    Ids, most of a tile's state, are appended and not rewritten, so that the bytes a bundle writes don't grow with its
+    tile.
+    """
+    if cached.owes:
+        ids.clear()
+    for part in cached.state.all_parts() if cached.owes else cached.state.new_parts(update):
+        ids.add(part)
+    if cached.owes or cached.entries >= cached.compact_at:
         entries.clear()
         entries.add(cached.state.snapshot_bytes())
         cached.compact_at = max(COMPACT_AFTER, 2 * cached.entries)
-        cached.entries = 1
+        cached.entries, cached.owes = 1, False
     else:
         entries.add(cached.state.delta_bytes(update))
         cached.entries += 1
 
 
 class _Fold(beam.DoFn):  # type: ignore[misc]
-    """Runner state: a bag of snapshot and deltas, and a token that identifies what the cache has seen of them.
+    """Runner state: a bag of snapshot and deltas, a bag of ids, and a token that identifies what the cache has seen.
 
     The token's suffix says how far the watermark has passed the tile. The tile is evicted once its lateness is over:
     its state is then in the store, under the token, which alone stays in the runner's state for another day.
 
     Between panes the tile's state is cached in the process. The cached state is used only if its token is the one in
-    the runner's state, so after a failed bundle, or on another worker, the bag is read again. A state that is behind
+    the runner's state, so after a failed bundle, or on another worker, the bags are read again. A state that is behind
     the store's of this run was restored from a checkpoint: see `tandem.views.live.attempts`.
     """
 
     ENTRIES = BagStateSpec("entries", BytesCoder())
+    IDS = BagStateSpec("ids", BytesCoder())
     TOKEN = ReadModifyWriteStateSpec("token", BytesCoder())
     CLEAR = TimerSpec("clear", TimeDomain.WATERMARK)
     ON_TIME = TimerSpec("on_time", TimeDomain.WATERMARK)
@@ -99,6 +108,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         self,
         pane: Pane,
         entries: Any = beam.DoFn.StateParam(ENTRIES),
+        ids: Any = beam.DoFn.StateParam(IDS),
         token: Any = beam.DoFn.StateParam(TOKEN),
         clear: Any = beam.DoFn.TimerParam(CLEAR),
         on_time: Any = beam.DoFn.TimerParam(ON_TIME),
@@ -109,13 +119,13 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         timing = "late" if mark else timing
         cached = TILE_CACHE.take(self._cache_key(key), known)
         if cached is None:
-            cached = self._restored(key, entries, known)
+            cached = self._restored(key, entries, ids, known)
         if cached.behind and not cached.marked:
             cached.marked = self._tiles.mark_behind(key, epochs_of(events))
         with traced("fold", lambda: segments_of(events), tile=key[0], definition=self._definition.name):
             update = cached.state.update([unstamped(events)], timing)
         replacement = self._replacement(cached, timing) if cached.behind else None
-        _keep(entries, cached, update)
+        _keep(entries, ids, cached, update)
         back = mark in (_EVICTED, _BACK)
         fresh = secrets.token_bytes(_TOKEN) + (_BACK if back else mark)
         token.write(fresh)
@@ -148,15 +158,16 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         self,
         key: Any = beam.DoFn.KeyParam,
         entries: Any = beam.DoFn.StateParam(ENTRIES),
+        ids: Any = beam.DoFn.StateParam(IDS),
         token: Any = beam.DoFn.StateParam(TOKEN),
         clear: Any = beam.DoFn.TimerParam(CLEAR),
     ) -> None:
         """Replace the state by a token when the watermark is a tile past the lateness; remove the token a day later."""
         key, known = place_of(key), token.read()
         if known is None or known[_TOKEN:] == _EVICTED:
-            self.forget(key, entries, token)
+            self.forget(key, entries, ids, token)
             return
-        cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
+        cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, ids, known)
         if cached.behind:  # it needs all that it has, to catch up; the panes that it waits for set the timer again
             TILE_CACHE.put(self._cache_key(key), known, cached)
             return
@@ -164,17 +175,19 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         fresh = secrets.token_bytes(_TOKEN)
         self._tiles.evict(cached.state, fresh)
         entries.clear()
+        ids.clear()
         token.write(fresh + _EVICTED)
 
-    def forget(self, key: TileKey, entries: Any, token: Any) -> None:
+    def forget(self, key: TileKey, entries: Any, ids: Any, token: Any) -> None:
         """Remove a tile that gets no more events; its ids stay in the store until batch covers them."""
         known = token.read()
         if known is None or known[_TOKEN:] != _EVICTED:
-            cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
+            cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, ids, known)
             self._tiles.evict(cached.state, secrets.token_bytes(_TOKEN))
         else:
             self._tiles.forget(key, known[:_TOKEN], before=key[0] - DAY)
         entries.clear()
+        ids.clear()
         token.clear()
         TILE_CACHE.drop(self._cache_key(key))
 
@@ -192,8 +205,8 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         cached.behind, cached.state.beside, cached.state.attempt = False, None, attempt
         return cached.state.whole(timing)
 
-    def _restored(self, key: TileKey, entries: Any, known: bytes | None) -> CachedTile:
-        """The state from the runner's entries, or from the store if it was evicted under this token."""
+    def _restored(self, key: TileKey, entries: Any, ids: Any, known: bytes | None) -> CachedTile:
+        """The state from the runner's entries and ids, or from the store if it was evicted under this token."""
         if known is not None and known[_TOKEN:] == _EVICTED:
             return self._tiles.take_back(key, known[:_TOKEN])
-        return self._tiles.restore(key, list(entries.read()))
+        return self._tiles.restore(key, list(entries.read()), list(ids.read()))

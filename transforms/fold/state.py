@@ -16,6 +16,7 @@ from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.states import aggregate, from_ipc, to_ipc
 from tandem.transforms.elements import CrossBoundaryDuplicate, FoldUpdate, Tally, TileKey
 from tandem.transforms.fold.block import TileBlock
+from tandem.transforms.fold.id_parts import parts_of, read_parts
 from tandem.transforms.packing import pack, unpack
 from tandem.transforms.routing.late_ids import LateIds
 from tandem.transforms.routing.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_sorted
@@ -64,6 +65,8 @@ class TileState:
     """All cross-boundary duplicates so far, by hash and content."""
     beside: Beside | None = None
     """The batch run served beside this state, while a fold that went back to a checkpoint catches up."""
+    passed: list[pa.RecordBatch] = field(default_factory=list)
+    """Ids kept like late ones since `new_parts` was last called, which no update contains."""
     attempt: int = 0
     """How often this tile's rows in the store were replaced, because its runner went back to a checkpoint."""
 
@@ -112,10 +115,10 @@ class TileState:
         )
 
     def own_ids(self) -> pa.RecordBatch:
-        """The ids (ID_SCHEMA) that this run counted; ids loaded from batch belong to generations that this run
-        skips.
+        """The ids (ID_SCHEMA) that this run counted, in a few sorted stretches; ids loaded from batch belong to
+        generations that this run skips.
         """
-        ids = self.seen.dump()
+        ids = self.seen.stretches()
         generations, own = ids.column(GENERATION).to_numpy(), np.zeros(ids.num_rows, bool)
         for generation in self.tallies:  # few, so this takes a tenth of what asking for a set does
             own |= generations == generation
@@ -134,35 +137,62 @@ class TileState:
         """The number of events, counted or duplicate, of each generation."""
         return {generation: tally.counted + tally.duplicates for generation, tally in self.tallies.items()}
 
-    def delta_bytes(self, parts: FoldUpdate) -> bytes:
-        """The change `parts` to this state, for `restore`: its ids, and the changed states whole."""
-        header = _header(parts.tallies, parts.cross_duplicates, self.attempt)
-        return pack(header, [to_ipc(parts.block), to_ipc(parts.ids), to_ipc(parts.late)])
+    def delta_bytes(self, update: FoldUpdate) -> bytes:
+        """The change that an update made to this state except for ids, for `restore`: the changed states whole."""
+        return pack(_header(update.tallies, update.cross_duplicates, self.attempt), [to_ipc(update.block)])
 
-    def snapshot_bytes(self, *, ids: bool = True) -> bytes:
-        """The whole state as one entry, for `restore`; without `ids` the counted ids are left out."""
-        header = _header(self.tallies.values(), self.cross_duplicates.values(), self.attempt)
-        seen = self.seen.dump() if ids else ids_batch(merge_sorted([]))
-        return pack(header, [to_ipc(self._rows()), to_ipc(seen), to_ipc(self.late.dump())])
+    def snapshot_bytes(self) -> bytes:
+        """The whole state except for ids as one entry, for `restore`."""
+        return pack(self._whole_header(), [to_ipc(self._rows())])
 
-    def restore(self, entries: Sequence[bytes]) -> None:
-        """Rebuild from a snapshot and its deltas; a bag has no order, so of each key's states the one with most events
-        is newest.
+    def new_parts(self, update: FoldUpdate) -> list[bytes]:
+        """The ids that an update added, for `restore`, besides the parts of earlier updates."""
+        passed, self.passed = self.passed, []
+        return parts_of(update.ids, [update.late, *passed])
+
+    def all_parts(self) -> list[bytes]:
+        """All ids, those loaded from batch included, for `restore`, instead of the parts of earlier updates."""
+        self.passed = []
+        return parts_of(self.seen.stretches(), [self.late.dump()])
+
+    def evicted_bytes(self) -> bytes:
+        """The whole state except for counted ids as one entry, for `restore`."""
+        none = ids_batch(merge_sorted([]))
+        return pack(self._whole_header(), [to_ipc(self._rows()), to_ipc(none), to_ipc(self.late.dump())])
+
+    def restore(self, entries: Sequence[bytes], parts: Iterable[bytes] = ()) -> bool:
+        """Rebuild from a snapshot and its deltas, and parts of ids; a bag has no order, so of each key's states the one
+        with most events is newest.
+
+        Returns whether entries contained ids, as those of earlier versions do.
         """
-        newest = self.block
+        counted, late = read_parts(parts)
+        self.seen.load(counted)
+        self.late.load(late)
+        blocks, held = [] if self.block is None else [self.block], False
         for entry in entries:
-            (tallies, cross_duplicates, attempt), (block, ids, late) = unpack(entry)
-            self.attempt = max(self.attempt, attempt)
-            self._name(CrossBoundaryDuplicate(*duplicate) for duplicate in cross_duplicates)
-            self.seen.load(from_ipc(ids))
-            self.late.load(from_ipc(late))
-            for tally in (Tally(*values) for values in tallies):
-                known = self.tallies.get(tally.generation)
-                if known is None or tally.counted + tally.duplicates > known.counted + known.duplicates:
-                    self.tallies[tally.generation] = tally
-            states = from_ipc(block)
-            newest = states if newest is None else _newest(newest, states)
-        self.rows = TileBlock(self.compiled.measures, first=newest)
+            header, (block, *ids) = unpack(entry)
+            self._take_header(*header)
+            blocks.append(from_ipc(block))
+            held |= bool(ids) and self._take_ids(*map(from_ipc, ids))
+        self.rows = TileBlock(self.compiled.measures, first=_newest(blocks))
+        return held
+
+    def _take_header(self, tallies: list[Any], cross_duplicates: list[Any], attempt: int) -> None:
+        self.attempt = max(self.attempt, attempt)
+        self._name(CrossBoundaryDuplicate(*duplicate) for duplicate in cross_duplicates)
+        for tally in (Tally(*values) for values in tallies):
+            known = self.tallies.get(tally.generation)
+            if known is None or tally.counted + tally.duplicates > known.counted + known.duplicates:
+                self.tallies[tally.generation] = tally
+
+    def _take_ids(self, counted: pa.RecordBatch, late: pa.RecordBatch) -> bool:
+        self.seen.load(counted)
+        self.late.load(late)
+        return bool(counted.num_rows or late.num_rows)
+
+    def _whole_header(self) -> list[Any]:
+        return _header(self.tallies.values(), self.cross_duplicates.values(), self.attempt)
 
     def _name(self, cross_duplicates: Iterable[CrossBoundaryDuplicate]) -> None:
         """Record cross-boundary duplicates; of several earlier copies the earliest decides from which boundary on batch
@@ -194,6 +224,7 @@ class TileState:
         first[fresh], conflicts[fresh] = verdict.first, verdict.conflicts
         passed = events.filter(pa.array(left)).select(ID_SCHEMA.names)
         self._name(self.late.add(passed, self.seen))
+        self.passed.append(passed)
         return replace(verdict, first=first, conflicts=conflicts)
 
     def _tally(self, events: pa.RecordBatch, verdict: Verdict) -> tuple[Tally, ...]:
@@ -246,12 +277,14 @@ def _rows_of(block: pa.RecordBatch) -> pa.Array:
     return pc.binary_join_element_wise(block.column(GENERATION).cast(pa.string()), block.column(KEY), " ")
 
 
-def _newest(one: pa.RecordBatch, other: pa.RecordBatch) -> pa.RecordBatch:
-    """The row with more events of each (generation, key): whole states of a run only grow."""
-    both = _concat([one, other])
-    order = pc.sort_indices(both, sort_keys=[(GENERATION, "ascending"), (KEY, "ascending"), (EVENTS, "descending")])
-    both = both.take(order)
-    rows = _rows_of(both).to_numpy(zero_copy_only=False)
+def _newest(blocks: Sequence[pa.RecordBatch]) -> pa.RecordBatch | None:
+    """The row with most events of each (generation, key): whole states of a run only grow."""
+    if len(blocks) < 2:
+        return blocks[0] if blocks else None
+    every = pa.concat_batches(blocks)
+    order = pc.sort_indices(every, sort_keys=[(GENERATION, "ascending"), (KEY, "ascending"), (EVENTS, "descending")])
+    every = every.take(order)
+    rows = _rows_of(every).to_numpy(zero_copy_only=False)
     first = np.ones(len(rows), bool)
     first[1:] = rows[1:] != rows[:-1]
-    return both.filter(pa.array(first))
+    return every.filter(pa.array(first))

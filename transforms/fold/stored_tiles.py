@@ -42,9 +42,9 @@ class StoredTiles:
     compiled: CompiledDefinition
     live_run: LiveRunRef
 
-    def restore(self, key: TileKey, entries: list[bytes]) -> CachedTile:
-        """The state from a runner's entries; without any, that of a new tile or of one forgotten long ago."""
-        return retrying(lambda: self._restore(key, entries))
+    def restore(self, key: TileKey, entries: list[bytes], ids: list[bytes]) -> CachedTile:
+        """The state from a runner's entries and ids; without any, that of a new tile or of one forgotten long ago."""
+        return retrying(lambda: self._restore(key, entries, ids))
 
     def take_back(self, key: TileKey, token: bytes) -> CachedTile:
         """The state of an evicted tile. The runner has nothing of it: its next entry has to be a snapshot."""
@@ -54,7 +54,7 @@ class StoredTiles:
         """Store a state under a token. Late copies with an earlier generation may still arrive."""
         ids = state.own_ids() if self.compiled.definition.deduplicate else ids_batch(merge_sorted([]))
         newest = max([*state.tallies, *state.late.lowest.values()], default=0)
-        evicted = EvictedTile(newest, ids, state.snapshot_bytes(ids=False))
+        evicted = EvictedTile(newest, ids, state.evicted_bytes())
         retrying(lambda: self._store.evicted_tiles.keep(*self._place(state.tile), token, evicted))
 
     def forget(self, key: TileKey, token: bytes, before: int) -> None:
@@ -86,14 +86,15 @@ class StoredTiles:
     def _place(self, key: TileKey) -> tuple[str, str, int, int]:
         return (self.compiled.version, self.live_run.run, *key)
 
-    def _restore(self, key: TileKey, entries: list[bytes]) -> CachedTile:
+    def _restore(self, key: TileKey, entries: list[bytes], parts: list[bytes]) -> CachedTile:
         state = self._new_state(key)
-        state.restore(entries)
+        held = state.restore(entries, parts)
         cleared = [] if entries else self._store.evicted_tiles.ids(*self._place(key))
         for ids in cleared:
             state.seen.add(ids)
         behind = not cleared and self._is_behind(state)
-        return CachedTile(state, len(entries), max(COMPACT_AFTER, 2 * len(entries)), behind)
+        owes = held or bool(cleared)
+        return CachedTile(state, len(entries), max(COMPACT_AFTER, 2 * len(entries)), owes, behind)
 
     def _take_back(self, key: TileKey, token: bytes) -> CachedTile:
         state, evicted = self._new_state(key), self._store.evicted_tiles.find(*self._place(key), token)
@@ -105,7 +106,7 @@ class StoredTiles:
         if self.compiled.definition.deduplicate and (batch := self._batch()) is not None:
             # of the ids that were kept those are gone that batch has covered since
             state.seen.load(self._counted(batch[0], key))
-        return CachedTile(state, 0, 0, self._is_behind(state))
+        return CachedTile(state, 0, 0, owes=True, behind=self._is_behind(state))
 
     def _new_state(self, key: TileKey) -> TileState:
         state, base = TileState(self.compiled, key), self.live_run.base_batch_run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 
-__all__ = ["ID_SCHEMA", "Ids", "SeenIds", "Verdict", "as_ids", "ids_batch", "merge_sorted"]
+__all__ = ["ID_SCHEMA", "Ids", "SeenIds", "Verdict", "as_ids", "ids_batch", "joined", "merge_sorted"]
 
 ID_SCHEMA = pa.schema([(HASH, pa.uint64()), (CONTENT, pa.uint64()), (GENERATION, pa.int64())])
 """Counted ids: an event is a copy of another if both hashes are equal."""
@@ -119,6 +120,10 @@ class SeenIds:
         known, _, counted_in = self._look_up(Ids.of(batch))
         return np.where(known, counted_in, 0)
 
+    def stretches(self) -> pa.RecordBatch:
+        """All ids, as ID_SCHEMA, in a few sorted stretches, without merging these."""
+        return ids_batch(joined(self.levels))
+
     def dump(self) -> pa.RecordBatch:
         """All ids, as ID_SCHEMA, sorted by hash and content."""
         if len(self.levels) > 1:  # what comes later is spared these merges
@@ -172,11 +177,14 @@ def merge_sorted(levels: Sequence[Ids]) -> Ids:
     """The levels as one, sorted by hash and content."""
     if len(levels) == 1:
         return levels[0]
-    none = Ids(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64))
-    parts = list(levels) or [none]
-    together = Ids(
-        np.concatenate([part.hash for part in parts]),
-        np.concatenate([part.content for part in parts]),
-        np.concatenate([part.generation for part in parts]),
-    )
+    together = joined(levels)
     return together[together.by_identity(in_runs=True)]
+
+
+def joined(parts: Sequence[Ids]) -> Ids:
+    """The ids one after the other, as they are."""
+    columns = zip(*((part.hash, part.content, part.generation) for part in (_NONE, *parts)), strict=True)
+    return Ids(*(np.concatenate(column) for column in columns))
+
+
+_NONE: Final = Ids(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64))

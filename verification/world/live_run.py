@@ -191,7 +191,7 @@ class Live:
         for attempt in ["fails", "succeeds"] if fails else ["succeeds"]:
             bundle = self.runner.setdefault(key, RunnerState(self.world.random)).bundle()
             pane = (key, ("early", pa.concat_batches(self.pending[key])))
-            updates = list(self.fold.process(pane, bundle.entries, bundle.token, bundle.clear))
+            updates = list(self.fold.process(pane, bundle.entries, bundle.ids, bundle.token, bundle.clear))
             coder = FoldUpdateCoder()
             self._sink(self.states_sink, [coder.decode(coder.encode(update)) for update in updates])
             if attempt == "succeeds":
@@ -260,5 +260,5 @@ class Live:
             if state.timer is not None and state.timer <= here:
                 bundle = state.bundle()
                 bundle.clear.clear()
-                self.fold.evict(key, bundle.entries, bundle.token, bundle.clear)
+                self.fold.evict(key, bundle.entries, bundle.ids, bundle.token, bundle.clear)
                 bundle.commit()

@@ -70,10 +70,12 @@ class RunnerState:
     entries: list[bytes] = field(default_factory=list)
     token: bytes | None = None
     timer: int | None = None
+    ids: list[bytes] = field(default_factory=list)
 
     def bundle(self) -> Bundle:
         """Begin a bundle."""
-        return Bundle(self, Bag(self.entries, self.random), Value(self.token), Timer(self.timer))
+        entries, ids = (Bag(values, self.random) for values in (self.entries, self.ids))
+        return Bundle(self, entries, ids, Value(self.token), Timer(self.timer))
 
 
 @dataclass
@@ -82,10 +84,11 @@ class Bundle:
 
     owner: RunnerState
     entries: Bag
+    ids: Bag
     token: Value
     clear: Timer
 
     def commit(self) -> None:
         """Commit the bundle's changes."""
-        self.owner.entries, self.owner.token = self.entries.values, self.token.value
+        self.owner.entries, self.owner.ids, self.owner.token = self.entries.values, self.ids.values, self.token.value
         self.owner.timer = self.clear.at

@@ -144,14 +144,22 @@ def tiles_are_cleared_too_early(patch: Patch) -> None:
     patch.setattr(
         tandem.transforms.fold.fold._Fold,
         "evict",
-        lambda self, key, entries, token, clear: self.forget(key, entries, token),
+        lambda self, key, entries, ids, token, clear: self.forget(key, entries, ids, token),
     )
 
 
 def restored_states_lose_an_entry(patch: Patch) -> None:
     """Of a tile's stored entries one is overlooked."""
-    intact = tandem.transforms.fold.state.TileState.restore
-    patch.setattr(tandem.transforms.fold.state.TileState, "restore", lambda self, entries: intact(self, entries[1:]))
+    state = tandem.transforms.fold.state.TileState
+    intact = state.restore
+    patch.setattr(state, "restore", lambda self, entries, parts=(): intact(self, entries[1:], parts))
+
+
+def restored_states_lose_a_part(patch: Patch) -> None:
+    """Of the parts of a tile's ids one is overlooked."""
+    state = tandem.transforms.fold.state.TileState
+    intact = state.restore
+    patch.setattr(state, "restore", lambda self, entries, parts=(): intact(self, entries, list(parts)[1:]))
 
 
 def late_events_are_no_reason(patch: Patch) -> None:
@@ -218,6 +226,7 @@ BREAKS: dict[str, Break] = {
         any_cached_state_will_do,
         tiles_are_cleared_too_early,
         restored_states_lose_an_entry,
+        restored_states_lose_a_part,
         late_events_are_no_reason,
         generations_begin_by_a_readers_start,
         checksums_are_not_checked,

@@ -22,6 +22,7 @@ from tandem.journal.runs.manifests import RunManifest
 from tandem.journal.tail import FollowerMark
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.fold.state import TileState
+from tandem.transforms.packing import pack, unpack
 from tandem.transforms.routing.tiles import route
 from tandem.transforms.sources import followed as followed_source
 from tandem.transforms.sources import journaled as journaled_source
@@ -46,19 +47,27 @@ def _events(items: list[Sale], generation: int) -> Any:
 
 
 def _tile() -> bytes:
-    """A snapshot and a delta after it."""
+    """A snapshot and a delta after it, and the ids of all."""
     state = TileState(sales.compiled(), TILE)
-    state.update([_events([Sale("a", 1), Sale("b", 2, shop=None, amount=0.1)], 1)], "early")
-    snapshot = state.snapshot_bytes()
+    first = state.update([_events([Sale("a", 1), Sale("b", 2, shop=None, amount=0.1)], 1)], "early")
+    snapshot, ids = state.snapshot_bytes(), state.new_parts(first)
     update = state.update([_events([Sale("c", 3, amount=2.5, units=None), Sale("a", 1)], 2)], "late")
-    delta = state.delta_bytes(update)
-    return len(snapshot).to_bytes(8, "little") + snapshot + delta
+    return pack([2], [snapshot, state.delta_bytes(update), *ids, *state.new_parts(update)])
 
 
 def _read_tile(data: bytes) -> Any:
+    (entries,), kept = unpack(data)
+    return _said_by_tile(kept[:entries], kept[entries:])
+
+
+def _read_tile_with_ids(data: bytes) -> Any:
     size = int.from_bytes(data[:8], "little")
+    return _said_by_tile([data[8 : 8 + size], data[8 + size :]], [])
+
+
+def _said_by_tile(entries: list[bytes], ids: list[bytes]) -> Any:
     state = TileState(sales.compiled(), TILE)
-    state.restore([data[8 : 8 + size], data[8 + size :]])
+    state.restore(entries, ids)
     update = state.update([_events([Sale("a", 1), Sale("d", 4)], 3)], "early")
     return {
         "events": state.events_by_key(0),
@@ -110,14 +119,21 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(type(value))
 
 
+def _as_written(name: str) -> Callable[[], bytes]:
+    """What only an earlier version makes, and this one reads."""
+    return lambda: read_kept()[name][0]
+
+
 KEPT: dict[str, Callable[[], bytes]] = {
-    "state of a tile": _tile,
+    "state of a tile": _as_written("state of a tile"),
+    "state of a tile and parts of its ids": _tile,
     "restriction of a lane": _restriction(_lane_source),
     "restriction of a follower": _restriction(_followed_source),
 }
 """How each is made now."""
 READ: dict[str, Callable[[bytes], Any]] = {
-    "state of a tile": _read_tile,
+    "state of a tile": _read_tile_with_ids,
+    "state of a tile and parts of its ids": _read_tile,
     "restriction of a lane": _read_restriction,
     "restriction of a follower": _read_restriction,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,7 +36,7 @@ from tandem.transforms.packing import pack, unpack
 from tandem.transforms.routing.panes import GatherPanes, _Gather
 from tandem.transforms.sinks.views import WriteLiveStates
 from tandem.transforms.sources.reader_epochs import stamped
-from tandem.verification.world.runner_state import RunnerState
+from tandem.verification.world.runner_state import Bag, RunnerState
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.storage.opening import open_store
@@ -67,7 +67,7 @@ def started(store: str, name: str) -> LiveRunRef:
 def process(fold: _Fold, state: RunnerState, events: pa.RecordBatch, *, commits: bool = True) -> FoldUpdate:
     """One bundle with one pane."""
     bundle = state.bundle()
-    (update,) = list(fold.process((KEY, ("early", events)), bundle.entries, bundle.token, bundle.clear))
+    (update,) = list(fold.process((KEY, ("early", events)), bundle.entries, bundle.ids, bundle.token, bundle.clear))
     if commits:
         bundle.commit()
     return update
@@ -117,9 +117,9 @@ def test_a_tile_that_moves_between_workers_goes_on_alike(routed: Routed, run: Li
     check_same(found, steady(parts))
 
 
-def _throwaway() -> tuple[object, object]:
+def _throwaway() -> tuple[object, object, object]:
     bundle = RunnerState().bundle()
-    return bundle.entries, bundle.token
+    return bundle.entries, bundle.ids, bundle.token
 
 
 def test_a_bundle_that_fails_counts_once(routed: Routed, run: LiveRunRef) -> None:
@@ -139,7 +139,7 @@ def test_a_bundle_that_fails_half_way_counts_once(routed: Routed, run: LiveRunRe
     bundle = state.bundle()
     bundle.token.write = _fail  # type: ignore[method-assign]
     with pytest.raises(OSError, match="broken"):
-        list(fold.process((KEY, ("early", parts[1])), bundle.entries, bundle.token, bundle.clear))
+        list(fold.process((KEY, ("early", parts[1])), bundle.entries, bundle.ids, bundle.token, bundle.clear))
     found += [process(fold, state, part) for part in parts[1:]]
     check_same(found, steady(parts))
 
@@ -153,7 +153,7 @@ def test_a_cache_of_another_state_is_not_used(routed: Routed, run: LiveRunRef) -
     state, fold, parts = RunnerState(), fold_of(run), panes(routed, 6)
     for part in parts[:3]:
         process(fold, state, part)
-    checkpoint = RunnerState(Random(1), list(state.entries), state.token, state.timer)
+    checkpoint = RunnerState(Random(1), list(state.entries), state.token, state.timer, list(state.ids))
     for part in parts[3:]:
         process(fold, state, part)
     found = [process(fold, checkpoint, part) for part in parts[3:]]
@@ -162,21 +162,83 @@ def test_a_cache_of_another_state_is_not_used(routed: Routed, run: LiveRunRef) -
 
 def test_entries_are_compacted_at_each_doubling(routed: Routed, run: LiveRunRef) -> None:
     state, fold, parts = RunnerState(), fold_of(run), panes(routed, 120)
-    sizes, written = [], 0
+    sizes = []
     for part in parts:
-        before = set(state.entries)
         process(fold, state, part)
         sizes.append(len(state.entries))
-        written += sum(len(entry) for entry in state.entries if entry not in before)
     assert max(sizes) <= 64, "the bag never holds more entries than the tile has had panes in half of its life"
     assert 2 <= sizes.count(1) <= 5, "compacted a few times"
     restored = TileState(COMPILED, KEY)
-    restored.restore(state.entries)
+    restored.restore(state.entries, state.ids)
     last = TileState(COMPILED, KEY)
     for part in parts:
         last.update([part], "early")
     assert restored.tallies == last.tallies
     assert restored.seen.dump().equals(last.seen.dump())
+
+
+def test_what_a_bundle_writes_does_not_grow_with_the_tile(routed: Routed, run: LiveRunRef) -> None:
+    """Ids are only added to those that are there: each is written once in the life of its tile."""
+    state, fold, pane = RunnerState(), fold_of(run), 1_000
+    parts = [routed(COMPILED, [Sale(f"s{number}-{n}", n % 7) for n in range(pane)]) for number in range(70)]
+    wrote = [written(fold, state, part) for part in parts]
+    assert {each.ids for each in wrote} == {16 * pane + 24}, "16 bytes an id and a head"
+    assert all(each.ids_cleared == 0 for each in wrote)
+    assert max(each.states for each in wrote[35:]) <= max(each.states for each in wrote[:35]) + 100
+    assert len(state.ids) == len(parts)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a bundle wrote into the runner's state: bytes of new values, and how often ids were taken away."""
+
+    states: int
+    ids: int
+    ids_cleared: int
+
+
+def written(fold: _Fold, state: RunnerState, events: pa.RecordBatch) -> Written:
+    """One bundle with one pane, and what it wrote."""
+    bundle = state.bundle()
+    entries, ids = _CountingBag(bundle.entries), _CountingBag(bundle.ids)
+    list(fold.process((KEY, ("early", events)), entries, ids, bundle.token, bundle.clear))
+    bundle.commit()
+    return Written(entries.added, ids.added, ids.cleared)
+
+
+class _CountingBag:
+    """A bag that counts bytes which are added, and calls that clear it."""
+
+    def __init__(self, bag: Bag) -> None:
+        self.bag, self.added, self.cleared = bag, 0, 0
+
+    def read(self) -> list[bytes]:
+        return self.bag.read()
+
+    def add(self, value: bytes) -> None:
+        self.added += len(value)
+        self.bag.add(value)
+
+    def clear(self) -> None:
+        self.cleared += 1
+        self.bag.clear()
+
+
+def test_a_savepoint_of_before_ids_were_parts_is_read(routed: Routed, run: LiveRunRef) -> None:
+    """Its ids become parts with the first pane that comes, and its entries are written anew without them."""
+    parts, before, state, fold = panes(routed, 40), TileState(COMPILED, KEY), RunnerState(), fold_of(run)
+    for part in parts[:6]:
+        update = before.update([part], "early")
+        header, (block,) = unpack(before.delta_bytes(update))
+        state.entries.append(pack(header, [block, to_ipc(update.ids), to_ipc(update.late)]))
+    state.token = secrets.token_bytes(8)
+    found = []
+    for part in parts[6:]:
+        found.append(process(fold, state, part))
+        fold.forget(KEY, *_throwaway())
+    check_same(found, steady(parts)[6:])
+    assert len(state.ids) == 1 + 33, "what there was at once, then each pane's"
+    assert all(len(unpack(entry)[1]) == 1 for entry in state.entries), "states alone"
 
 
 def test_a_tile_is_set_aside_once_all_that_comes_is_late(routed: Routed, run: LiveRunRef) -> None:
@@ -190,7 +252,7 @@ def test_a_tile_is_set_aside_once_all_that_comes_is_late(routed: Routed, run: Li
     assert late < state.timer <= late + 2 * TILE
     passed(fold, state)
     assert state.timer > late + DAY
-    assert state.entries == [], "the runner keeps a token; the store has the rest"
+    assert (state.entries, state.ids) == ([], []), "the runner keeps a token; the store has the rest"
     again, last = process(fold, state, parts[0]), process(fold, state, parts[2])
     assert again.timing == last.timing == "late"
     unbroken = steady([*parts[:2], parts[0], parts[2]])
@@ -203,9 +265,21 @@ def test_a_day_later_nothing_is_left_but_the_ids_in_the_store(routed: Routed, ru
     process(fold, state, panes(routed, 1)[0])
     passed(fold, state)
     passed(fold, state)
-    assert (state.entries, state.token) == ([], None)
+    assert (state.entries, state.ids, state.token) == ([], [], None)
     again = process(fold, state, panes(routed, 1)[0])
     assert [(tally.counted, tally.duplicates) for tally in again.tallies] == [(0, 1)], "the store remembers the ids"
+
+
+def test_what_comes_for_a_forgotten_tile_moves_with_its_ids(routed: Routed, run: LiveRunRef) -> None:
+    """They were read from the store by the worker that had it first, which is gone."""
+    state, fold, parts = RunnerState(), fold_of(run), panes(routed, 2)
+    process(fold, state, parts[0])
+    passed(fold, state)
+    passed(fold, state)
+    process(fold, state, parts[1])
+    fold.forget(KEY, *_throwaway())
+    again = process(fold, state, parts[0])
+    assert [(tally.counted, tally.duplicates) for tally in again.tallies] == [(1, 1)]
 
 
 def test_a_tile_that_came_back_moves_to_another_worker_whole(routed: Routed, run: LiveRunRef) -> None:
@@ -223,7 +297,7 @@ def test_a_runner_that_went_back_finds_what_its_checkpoint_had_evicted(routed: R
     store, state, fold, parts = open_store(run.store), RunnerState(), fold_of(run), panes(routed, 4)
     store.live.write(COMPILED, run.run, [process(fold, state, part) for part in parts[:2]])
     passed(fold, state)
-    checkpoint = RunnerState(Random(1), list(state.entries), state.token, state.timer)
+    checkpoint = RunnerState(Random(1), list(state.entries), state.token, state.timer, list(state.ids))
     store.live.write(COMPILED, run.run, [process(fold, state, parts[2])])
     passed(fold, state)
     whole = process(fold, checkpoint, parts[2])
@@ -258,12 +332,12 @@ def test_states_of_a_forgotten_tile_go_with_later_ones(routed: Routed, run: Live
     tokens: dict[int, Any] = {}
     for tile, state in states.items():
         bundle = state.bundle()
-        list(fold.process(((tile, 0), ("early", part)), bundle.entries, bundle.token, bundle.clear))
+        list(fold.process(((tile, 0), ("early", part)), bundle.entries, bundle.ids, bundle.token, bundle.clear))
         bundle.commit()
         for _ in range(2):
             bundle = state.bundle()
             bundle.clear.clear()
-            fold.evict((tile, 0), bundle.entries, bundle.token, bundle.clear)
+            fold.evict((tile, 0), bundle.entries, bundle.ids, bundle.token, bundle.clear)
             tokens[tile] = bundle.token.read() or tokens.get(tile)
             bundle.commit()
     kept = {
@@ -278,7 +352,7 @@ def passed(fold: Any, state: RunnerState) -> None:
     """The watermark passes the timer."""
     bundle = state.bundle()
     bundle.clear.clear()
-    fold.evict(KEY, bundle.entries, bundle.token, bundle.clear)
+    fold.evict(KEY, bundle.entries, bundle.ids, bundle.token, bundle.clear)
     bundle.commit()
 
 
@@ -290,14 +364,14 @@ def test_a_state_that_went_back_writes_nothing_until_it_has_caught_up(routed: Ro
 
     def pane(part: pa.RecordBatch) -> list[FoldUpdate]:
         bundle = state.bundle()
-        found = list(fold.process((KEY, ("early", part)), bundle.entries, bundle.token, bundle.clear))
+        found = list(fold.process((KEY, ("early", part)), bundle.entries, bundle.ids, bundle.token, bundle.clear))
         bundle.commit()
         store.live.write(COMPILED, run.run, found)
         return found
 
     first = [update for part in parts for update in pane(part)]
     assert [update.cross_duplicates for update in first] == [(), ()]
-    state.entries, state.token = [], None
+    state.entries, state.ids, state.token = [], [], None
     assert pane(parts[1]) == [], "behind: of generation 1 it has seen nothing"
     (whole,) = pane(parts[0])
     assert (whole.attempt, whole.replaces, len(whole.cross_duplicates)) == (1, True, 1)
@@ -329,12 +403,12 @@ def test_a_worker_that_was_taken_for_dead_holds_up_no_publishing(
     lane = lane_name(run.run, 0)
     pane = stamped(parts[1], {lane: opening} if opening is not None else {})
     bundle = paused.bundle()
-    assert list(fold.process((KEY, ("early", pane)), bundle.entries, bundle.token, bundle.clear)) == []
+    assert list(fold.process((KEY, ("early", pane)), bundle.entries, bundle.ids, bundle.token, bundle.clear)) == []
     bundle.commit()
     with store.database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(live_attempts)).scalar_one() == marked
     bundle = paused.bundle()
-    list(fold.process((KEY, ("early", parts[1])), bundle.entries, bundle.token, bundle.clear))
+    list(fold.process((KEY, ("early", parts[1])), bundle.entries, bundle.ids, bundle.token, bundle.clear))
     with store.database.read() as connection:
         assert connection.execute(sa.select(live_attempts.c.behind)).scalars().all() == [True], "it may be anybody's"
 
@@ -347,7 +421,7 @@ def test_a_late_copy_after_a_tile_of_duplicates_was_cleared_is_no_attempt(routed
     fold, state = fold_of(replace(run, base_batch_run="b1")), RunnerState()
     store.live.write(COMPILED, run.run, [process(fold, state, routed(COMPILED, [known], 2))])
     bundle = state.bundle()
-    fold.forget(KEY, bundle.entries, bundle.token)
+    fold.forget(KEY, bundle.entries, bundle.ids, bundle.token)
     bundle.commit()
     late = routed(COMPILED, [known], 2)
     at = late.schema.get_field_index(LATE)

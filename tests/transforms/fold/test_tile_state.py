@@ -44,15 +44,15 @@ class Told:
     cross_duplicates: set[tuple[int, int, int, int]]
 
 
-def take(state: TileState, parts: Sequence[pa.RecordBatch], told: Told | None = None) -> bytes:
-    """Update, and the entry that a runner would keep."""
+def take(state: TileState, parts: Sequence[pa.RecordBatch], told: Told | None = None) -> tuple[bytes, list[bytes]]:
+    """Update, and the entry and the parts of ids that a runner would keep."""
     update = state.update(parts, "early")
     if told is not None:
         told.tallies.update({tally.generation: tally for tally in update.tallies})
         told.cross_duplicates |= {
             (s.hash, s.content, s.counted_generation, s.earlier_generation) for s in update.cross_duplicates
         }
-    return state.delta_bytes(update)
+    return state.delta_bytes(update), state.new_parts(update)
 
 
 def counts_of(tallies: Iterable[Tally]) -> list[tuple[int, int, int, int]]:
@@ -73,20 +73,23 @@ def test_panes_and_restarts_give_what_no_restart_gives(
 ) -> None:
     steady, told = TileState(COMPILED, TILE), Told({}, set())
     shaken, shaken_told = TileState(COMPILED, TILE), Told({}, set())
-    entries: list[bytes] = []
+    entries, ids = list[bytes](), list[bytes]()
     for generation, items in panes:
         part = routed(COMPILED, items, generation)
         take(steady, [part], told)
         if restarts.random() < 0.5:
             shaken = TileState(COMPILED, TILE)
-            shaken.restore(restarts.sample(entries, len(entries)))
-        entries.append(take(shaken, [part], shaken_told))
+            shaken.restore(restarts.sample(entries, len(entries)), restarts.sample(ids, len(ids)))
+        entry, parts = take(shaken, [part], shaken_told)
+        entries, ids = [*entries, entry], [*ids, *parts]
+        if restarts.random() < 0.1:
+            ids = shaken.all_parts()
         if restarts.random() < 0.3:
             entries = [shaken.snapshot_bytes()]
     assert whole(shaken) == whole(steady)
     assert shaken_told == told
     last = TileState(COMPILED, TILE)
-    last.restore(entries)
+    last.restore(entries, ids)
     assert (whole(last), last.tallies) == (whole(steady), steady.tallies)
     assert last.seen.dump().equals(steady.seen.dump())
 
@@ -165,13 +168,14 @@ def test_a_copy_that_came_too_late_elsewhere_is_a_straddler(
     state, sale = TileState(COMPILED, TILE), Sale("p", 1)
     on_time, late = routed(COMPILED, [sale], generation), routed(COMPILED, [sale], LATE_GENERATION, late=True)
     panes = {"late last": [[on_time], [late]], "at once": [[late, on_time]]}.get(order, [[late], [on_time]])
-    updates, entries = [], []
+    updates, entries, ids = [], list[bytes](), list[bytes]()
     for pane in panes:
         updates.append(state.update(pane, "early"))
         entries.append(state.delta_bytes(updates[-1]))
+        ids += state.new_parts(updates[-1])
         if "restart" in order:
             state = TileState(COMPILED, TILE)
-            state.restore(entries)
+            state.restore(entries, ids)
             entries = [state.snapshot_bytes()]
     named = {(s.counted_generation, s.earlier_generation) for update in updates for s in update.cross_duplicates}
     assert named == ({(generation, LATE_GENERATION)} if straddles else set())
@@ -204,6 +208,7 @@ def test_entries_of_equal_states_are_equal_bytes(routed: Routed) -> None:
     parts = [routed(COMPILED, [Sale("p", 1), Sale("q", 2, None)], g) for g in (1, 2)]
     assert take(states[0], parts) == take(states[1], list(parts))
     assert states[0].snapshot_bytes() == states[1].snapshot_bytes()
+    assert states[0].all_parts() == states[1].all_parts()
 
 
 def test_a_state_without_events_can_be_kept(routed: Routed) -> None:
@@ -219,7 +224,7 @@ def test_a_state_without_events_can_be_kept(routed: Routed) -> None:
 def test_of_whole_states_in_a_bag_the_one_with_more_events_wins(routed: Routed, order: int) -> None:
     state, entries = TileState(COMPILED, TILE), []
     for number in range(4):
-        entries.append(take(state, [routed(COMPILED, [Sale(f"p{number}", 1, amount=0.1)])]))
+        entries.append(take(state, [routed(COMPILED, [Sale(f"p{number}", 1, amount=0.1)])])[0])
     restored = TileState(COMPILED, TILE)
     restored.restore(entries[::order])
     assert whole(restored) == whole(state)

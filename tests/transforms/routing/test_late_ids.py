@@ -55,13 +55,14 @@ def test_straddlers_of_late_copies(
     restored: bool,
 ) -> None:
     parts = [part(source_batch, Sale("p", 1), generation, late) for generation, late in copies]
-    state, found, entries = TileState(COMPILED, (0, 0)), [], list[bytes]()
+    state, found, entries, ids = TileState(COMPILED, (0, 0)), [], list[bytes](), list[bytes]()
     for pane in [parts] if together else [[p] for p in parts]:
         if restored:
             state = TileState(COMPILED, (0, 0))
-            state.restore(entries)
+            state.restore(entries, ids)
         update = state.update(pane, "early")
         entries.append(state.delta_bytes(update))
+        ids += state.new_parts(update)
         found += [(s.counted_generation, s.earlier_generation) for s in update.cross_duplicates]
     earliest = [(counted, min(e for c, e in found if c == counted)) for counted in sorted({c for c, _ in found})]
     assert earliest == expected[-1:]
@@ -79,9 +80,16 @@ def test_a_late_event_is_not_tallied_here(source_batch: Make) -> None:
     assert straddling(state, [[part(source_batch, Sale("p", 1), 1, False)]]) == []
 
 
-def test_a_snapshot_keeps_late_ids(source_batch: Make) -> None:
+@pytest.mark.parametrize(
+    "kept",
+    [
+        pytest.param(lambda state: ([state.snapshot_bytes()], state.all_parts()), id="by the runner"),
+        pytest.param(lambda state: ([state.evicted_bytes()], []), id="by the store"),
+    ],
+)
+def test_late_ids_are_kept(source_batch: Make, kept: Callable[[TileState], tuple[list[bytes], list[bytes]]]) -> None:
     state = TileState(COMPILED, (0, 0))
     state.update([part(source_batch, Sale("p", 1), 1, True)], "early")
     again = TileState(COMPILED, (0, 0))
-    again.restore([state.snapshot_bytes()])
+    again.restore(*kept(state))
     assert straddling(again, [[part(source_batch, Sale("p", 1), 4, False)]]) == [(4, 1)]
