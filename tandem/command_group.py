@@ -113,7 +113,7 @@ class CommandGroup(_LazyGroup):
         except Exception as error:
             end_for(error, trace=trace)
         except SystemExit as end:
-            # Click and Rich end a process whose output nobody reads as if it had failed
+            # Click and Rich end a process whose output is closed as if it had failed
             if isinstance(end.__context__, BrokenPipeError):
                 end_for(end.__context__)
             raise

@@ -126,7 +126,7 @@ class Comparison:
         except LookupError as missing:
             figures.update(status=SKIPPED, why=str(missing))
         except Exception as error:
-            # Whatever an engine leaves, the others go on, and the table tells it.
+            # Whatever an engine leaves, the others continue, and the table shows it.
             figures.update(status=FAILED, why=f"{type(error).__name__}: {error}"[:300])
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -153,7 +153,7 @@ class _World:
                 heapq.heappush(queue, (clock.monotonic(), lane))
 
     def _note(self, lane: int, now: int) -> None:
-        writer = self.readers[lane]._writer  # what a lane has sealed, its reader tells nobody but the journal
+        writer = self.readers[lane]._writer  # a reader shows what its lane has sealed in the journal only
         generation = writer.generation if writer is not None else 0
         for sealed in range(self.open[lane], generation if self.open[lane] else 0):
             self.left_first[sealed] = min(now, self.left_first.get(sealed, now))

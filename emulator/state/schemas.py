@@ -47,7 +47,7 @@ class Fitting:
                 return "bytes are left over" if buffer.read(1) else None
             (record,) = fastavro.json_reader(io.StringIO(data.decode()), self.parsed)
             validate(record, self.parsed)  # the reader takes a number for a text
-        except Exception as error:  # whatever the library meets in bytes that anybody sent
+        except Exception as error:  # any error of the library, since clients send these bytes
             return f"{type(error).__name__}: {error}"[:300]
         return None
 

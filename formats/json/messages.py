@@ -95,7 +95,7 @@ def _by_field(template: Template | None, fields: SourceFields) -> Template | Non
     names = {field.path[0]: field.name for field in fields.usable.values()}
     if len(names) < len(fields.usable):
         return None
-    # A name that no field has is passed over.
+    # A name that no field has is ignored.
     members = tuple(replace(member, name=names.get(member.name, f"\0{member.name}")) for member in template.members)
     return replace(template, members=members)
 

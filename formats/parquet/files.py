@@ -202,7 +202,7 @@ def _column(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Arra
     if of.is_timestamp(wanted) and of.is_fixed_size_binary(kind):
         return int96_micros(column, field, verdicts)
     if of.is_string(wanted):
-        # Parquet says that text is UTF-8, and nobody has checked it.
+        # Parquet declares text as UTF-8; it hasn't been checked yet.
         checked = without_markers(texts(column.cast(pa.binary()), field, verdicts), field)
         return known_symbols(checked, (), field, verdicts)
     if of.is_integer(wanted) and of.is_integer(kind) and kind != wanted:

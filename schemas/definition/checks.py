@@ -74,7 +74,7 @@ def check_definition(definition: Definition) -> Checked:
     _check_expressions(definition, checked)
     identity = id_type(definition, source_schema)
     checked.columns = checked.columns.append(pa.field(TIME, pa.int64(), False)).append(pa.field(ID, identity, False))
-    if not checked.errors:  # a broken derived field would only be reported again and again
+    if not checked.errors:  # a broken derived field would only be reported repeatedly
         _check_key(definition, checked)
         _check_measures(definition, checked)
     if not checked.errors:

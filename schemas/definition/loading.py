@@ -92,7 +92,7 @@ def _with_schemas(source: dict[str, Any], folder: Path, problems: list[Problem])
 
 def first_problem(problems: list[Problem], document: yaml_lines.Document) -> DefinitionError:
     """The error of the problem in the first line, with the number of the others; missing fields come last."""
-    # what is missing comes last: an unknown field, which may be the missing one misspelt, tells more
+    # missing fields come last: an unknown field, which may be the missing one misspelt, says more
     first = min(problems, key=lambda problem: (problem.missing, document.line(problem.path)))
     message = first.message
     if len(problems) > 1:

@@ -130,7 +130,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         fresh = secrets.token_bytes(_TOKEN) + (_BACK if back else mark)
         token.write(fresh)
         TILE_CACHE.put(self._cache_key(key), fresh, cached)
-        # Where one pane came late more may: each would fetch the tile's ids anew.
+        # After one late pane more may come: each would fetch the tile's ids again.
         clear.set(self._due(key, HOUR if back else 0))
         if known is None and isinstance(on_time, BaseTimer):
             on_time.set(Timestamp(micros=key[0] + self._definition.tile))
