@@ -101,7 +101,7 @@ def _keys_folder(folder: str | None, home: str) -> Path:
 def _looked_at(places: Home) -> Home:
     """The same places; warns where there is no store yet, or it can't be read now: the server opens it later.
 
-    Raises StoreAddressError for a home that this user can't look into: that doesn't mend itself.
+    Raises StoreAddressError for a home that this user can't read: waiting wouldn't help.
     """
     from tandem.views.store import ViewStore
 
