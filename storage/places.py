@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,12 @@ class Place(Protocol):
 
     def size(self, path: str) -> int:
         """The size in bytes. Raises ObjectMissingError."""
+        ...
+
+    def identity(self, path: str) -> Hashable:
+        """What is another once the file has been replaced or changed by others; the same for all time where that isn't
+        known without a request. Raises ObjectMissingError.
+        """
         ...
 
     def walk(self, prefix: str) -> Iterator[Listed]:
@@ -99,6 +105,15 @@ class FolderPlace:
         except (FileNotFoundError, NotADirectoryError):
             raise ObjectMissingError(f"{target}: no such file") from None
 
+    def identity(self, path: str) -> Hashable:
+        """See Place."""
+        target = self._path(path)
+        try:
+            found = target.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise ObjectMissingError(f"{target}: no such file") from None
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
     def walk(self, prefix: str) -> Iterator[Listed]:
         """See Place. It includes temporary files of killed writers, which begin with a dot."""
         for folder, folders, names in os.walk(self._path(prefix)):
@@ -150,6 +165,10 @@ class ObjectPlace:
     def size(self, path: str) -> int:
         """See Place."""
         return self._objects.size(self._prefix + path)
+
+    def identity(self, path: str) -> Hashable:
+        """See Place: nothing is asked of the server."""
+        return self._prefix + path
 
     def walk(self, prefix: str) -> Iterator[Listed]:
         """See Place."""

@@ -153,7 +153,7 @@ def test_twenty_kills_while_results_are_received(
     assert subscriber.wrong(definition, messages) == {}
     assert subscriber.alerts > 50
     other = with_another_measure(definition)
-    done(stage, "backfill", "--definition", str(other))
+    done(stage, "backfill", "--definition", str(other), "--no-publish")
     done(stage, "promote", str(other))
     dies = stage.start("deliver", str(other), env={FAILPOINT_VARIABLE: "results-drained:1"})
     assert dies.end() == -signal.SIGKILL, dies.said()

@@ -9,7 +9,7 @@ import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from tandem.schemas.columns import EVENTS, KEY
 from tandem.schemas.errors import DamagedStoreError
 from tandem.storage.objects import ObjectMissingError
-from tandem.storage.places import open_place
+from tandem.storage.places import Place, open_place
 from tandem.views.layers.columns import CHECK, RUN, STATES, TILE_START
+from tandem.views.layers.decoded import DECODED
 from tandem.views.layers.writing import BatchEntry, digest_of
 from tandem.views.reconcile.digests import Words, checks_of_words, row_words
 
@@ -127,15 +128,35 @@ def read_batches(file: LayerFile, entries: Iterable[BatchEntry]) -> Iterator[pa.
     """Whole batches, as they were written. Raises DamagedStoreError, LayerMissingError."""
     place = open_place(file.place)
     for entry in entries:
+        yield _read(file, place, entry)
+
+
+def _kept_batches(file: LayerFile, entries: Iterable[BatchEntry]) -> Iterator[pa.RecordBatch]:
+    """As `read_batches`, from memory where a batch was read before, and the file is the one that it was read from."""
+    place = open_place(file.place)
+    for entry in entries:
         try:
-            data = place.get(file.path, entry.offset, entry.size)
+            identity = place.identity(file.path)
         except ObjectMissingError:
-            raise LayerMissingError(f"layer file {file.name} is missing; {REMEDY}") from None
-        if len(data) != entry.size:
-            raise file.refused(f"it ends {entry.size - len(data)} bytes too early")
-        if zlib.crc32(data) != entry.crc:
-            raise file.refused(f"the checksum of the batch at byte {entry.offset} differs")
-        yield _decoded(file, data)
+            raise _missing(file) from None
+        known = (file.place, file.path, entry.offset, entry.crc, identity)
+        yield DECODED.get(known, partial(_read, file, place, entry))
+
+
+def _read(file: LayerFile, place: Place, entry: BatchEntry) -> pa.RecordBatch:
+    try:
+        data = place.get(file.path, entry.offset, entry.size)
+    except ObjectMissingError:
+        raise _missing(file) from None
+    if len(data) != entry.size:
+        raise file.refused(f"it ends {entry.size - len(data)} bytes too early")
+    if zlib.crc32(data) != entry.crc:
+        raise file.refused(f"the checksum of the batch at byte {entry.offset} differs")
+    return _decoded(file, data)
+
+
+def _missing(file: LayerFile) -> LayerMissingError:
+    return LayerMissingError(f"layer file {file.name} is missing; {REMEDY}")
 
 
 def is_intact(file: LayerFile) -> bool:
@@ -176,7 +197,7 @@ def rows_of_key(file: LayerFile, key: str, start: int, end: int) -> Iterator[Lay
     entries = [
         e for e in file.batches if e.first_key <= key <= e.last_key and e.first_tile < end and e.last_tile >= start
     ]
-    for batch in read_batches(file, entries):
+    for batch in _kept_batches(file, entries):
         mine = pc.equal(batch.column(KEY), key).to_numpy(zero_copy_only=False)
         yield _rows(file, batch, np.flatnonzero(mine & _within(batch, start, end)))
 
@@ -191,7 +212,7 @@ def rows_of_keys(file: LayerFile, keys: Sequence[str], start: int, end: int) -> 
         and e.last_tile >= start
         and bisect_left(keys, e.first_key) < bisect_right(keys, e.last_key)
     ]
-    for batch in read_batches(file, entries):
+    for batch in _kept_batches(file, entries):
         mine = pc.is_in(batch.column(KEY), value_set=wanted).to_numpy(zero_copy_only=False)
         yield _rows(file, batch, np.flatnonzero(mine & _within(batch, start, end)))
 

@@ -122,9 +122,12 @@ DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
 ]
 
 
+@pytest.mark.parametrize("read", [False, True], ids=["unread", "read before"])
 @pytest.mark.parametrize(("damage", "said"), [d[1:] for d in DAMAGES], ids=[d[0] for d in DAMAGES])
-def test_a_file_that_is_not_whole_is_named(bench: Any, damage: Callable[[Path], None], said: str) -> None:
+def test_a_file_that_is_not_whole_is_named(bench: Any, damage: Callable[[Path], None], said: str, read: bool) -> None:
     built(bench, True, True)
+    if read:
+        answer(bench.store, bench.compiled, '["a"]', 0, 4 * T)
     (path,) = Path(bench.store.database.url.database).parent.glob("layers/*/B2/*")
     damage(path)
     for ask in (

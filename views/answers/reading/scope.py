@@ -119,13 +119,15 @@ _BY_GENERATION: Final = (
 )
 
 
-_TOTALS: Final = sa.select(*(sa.func.coalesce(sa.func.sum(amount), 0) for amount in _BY_GENERATION.c))
-"""Events in flight, late and in conflict, summed over the live generations after the boundary."""
-
-
 _LETTERS: Final = sa.select(sa.func.coalesce(sa.func.sum(dead_letters.c.count), 0)).where(
     dead_letters.c.definition == sa.bindparam("of_definition"), dead_letters.c.status == "open"
 )
+
+
+_TOTALS: Final = sa.select(
+    *(sa.func.coalesce(sa.func.sum(amount), 0) for amount in _BY_GENERATION.c), _LETTERS.scalar_subquery()
+)
+"""Events in flight, late and in conflict, summed over the live generations after the boundary; open dead letters."""
 
 
 def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled, publication: int | None = None) -> Scope:
@@ -137,9 +139,8 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled, pu
     row = _publication(connection, compiled, publication)
     if row is None:
         return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None)
-    of_live = {"live_run": row.live_run, "boundary": row.boundary}
-    in_flight, late, conflicts = select_rows(connection, _TOTALS, of_live)[0]
-    letters = select_rows(connection, _LETTERS, {"of_definition": row.definition})[0][0]
+    which = {"live_run": row.live_run, "boundary": row.boundary, "of_definition": row.definition}
+    in_flight, late, conflicts, letters = select_rows(connection, _TOTALS, which)[0]
     return Scope(
         name=name,
         version=row.version,
