@@ -35,7 +35,10 @@ def list_results(
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
-    """List the last revision of each window and key, the newest windows first, and what waits to be sent."""
+    """List the last revision of each window and key, the newest windows first, and what waits to be sent.
+
+    A definition that has rules only has no revisions; `tandem alerts list` lists what its rules have raised.
+    """
     from tandem.output.status_tables import results_text
     from tandem.serving.outcomes.result_data import revision_data
     from tandem.serving.questions.selection.instants import parse_span
@@ -43,7 +46,7 @@ def list_results(
     from tandem.views.storage.database import wall_clock
 
     with existing_store(Home.of(home, store)) as views:
-        compiled = _compiled(definition, views)
+        compiled = _compiled(definition, views, rules=True)
         name = compiled.definition.name
         with views.database.read() as connection:
             rows = revisions(connection, name, result, key_named(compiled, key), parse_span(start, end), most)
@@ -52,6 +55,8 @@ def list_results(
         print_json([revision_data(compiled.definition.key, row) for row in rows])
     elif rows:
         _print(compiled, rows)
+    elif not compiled.definition.results:
+        say(f"{name}: its definition declares rules, and no results; `tandem alerts list {name}` lists their alerts")
     else:
         say(f"{name}: nothing was sent yet")
     if not as_json and waits is not None and (waits["outbox"] or waits["dead"]):
@@ -140,7 +145,7 @@ def send(
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
-    """Let all windows of a span be looked at again, such as those of before a result was declared.
+    """Let all windows of a span be looked at again, such as those of before a result or a rule was declared.
 
     What was sent already and is the same isn't sent again.
     """
@@ -149,7 +154,7 @@ def send(
     from tandem.views.results.due.spans import served_tiles
 
     with existing_store(Home.of(home, store)) as views:
-        compiled = _compiled(definition, views)
+        compiled = _compiled(definition, views, rules=True)
         views.definitions.register(compiled)
         low, high = parse_span(start, end) or EVER
         with views.database.read() as connection:
@@ -159,11 +164,14 @@ def send(
     say(f"{compiled.definition.name}: {len(tiles):,} tiles are due")
 
 
-def _compiled(definition: str, views: Any) -> CompiledDefinition:
+def _compiled(definition: str, views: Any, *, rules: bool = False) -> CompiledDefinition:
+    """The definition. Raises UserError for one without results, or, where rules do as well, without either."""
     compiled = compiled_named(definition, views)
-    if not compiled.definition.results:
-        raise UserError(f"{compiled.definition.name} has no results: its definition declares none")
-    return compiled
+    of = compiled.definition
+    if of.results or (rules and of.rules):
+        return compiled
+    instead = f"; `tandem alerts list {of.name}` lists the alerts of its rules" if of.rules else ""
+    raise UserError(f"{of.name} has no results: its definition declares none{instead}")
 
 
 def _print(compiled: CompiledDefinition, rows: list[RevisionRow]) -> None:
