@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tandem.schemas.errors import DeliveryError
-from tandem.schemas.rules.actions import HttpTarget
+from tandem.schemas.rules.actions import HttpTarget, shown_url, without_path
 
 __all__ = ["RefusedAddressError", "Reply", "checked_addresses", "post"]
 
@@ -66,10 +66,11 @@ def post(target: HttpTarget, url: str, body: bytes, headers: Mapping[str, str], 
         data = answer.read(_MOST_BYTES)
         if answer.length and len(data) < _MOST_BYTES:
             raise ConnectionError("the answer was cut off")
-        text = data.decode(errors="replace")
-        return Reply(answer.status, " ".join(text.split())[:200], _seconds(answer.getheader("Retry-After")))
+        text = without_path(" ".join(data.decode(errors="replace").split()), target.url)
+        return Reply(answer.status, text[:200], _seconds(answer.getheader("Retry-After")))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DeliveryError(f"{_shown(url)}: {_reason(error, connection.aborted, seconds)}") from error
+        reason = without_path(_reason(error, connection.aborted, seconds), target.url)
+        raise DeliveryError(f"{shown_url(target.url)}: {reason}") from error
     finally:
         late.cancel()
         connection.close()
@@ -117,8 +118,35 @@ def _is_of_the_internet(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
+class _Lines:
+    """The lines of an answer's head."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.last = stream, b""
+
+    def readline(self, most: int) -> bytes:
+        self.last = self._stream.readline(most)
+        return self.last
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head has to end: the standard library takes one that is cut off there for a whole one."""
+
+    def begin(self) -> None:
+        stream, self.fp = self.fp, _Lines(self.fp)
+        super().begin()
+        lines, self.fp = self.fp, stream
+        if lines.last not in (b"\r\n", b"\n"):
+            raise ConnectionError("the answer was cut off within its headers")
+
+
 class _Connection(http.client.HTTPConnection):
     """A connection to a checked address, whatever the host's name resolves to by now; TLS verifies the name."""
+
+    response_class = _Answer
 
     def __init__(self, host: str, port: int, address: str, seconds: float, *, tls: bool) -> None:
         super().__init__(host, port, timeout=seconds)
@@ -127,10 +155,14 @@ class _Connection(http.client.HTTPConnection):
         self.default_port = 443 if tls else 80
 
     def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), self.timeout)
-        self.sock = plain
+        self.sock = socket.create_connection((self._address, self.port), self.timeout)
         if self._tls:
-            self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+            context = ssl.create_default_context()
+            self.sock = secured = context.wrap_socket(
+                self.sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            if not self.aborted:
+                secured.do_handshake()  # while `abort` knows the socket: a peer may take its time with it
         if self.aborted:
             self.abort()
 
@@ -148,8 +180,3 @@ def _reason(error: Exception, late: bool, seconds: float) -> str:
     if late or isinstance(error, TimeoutError):
         return f"no whole answer within {seconds:g} s"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
-
-
-def _shown(url: str) -> str:
-    """A URL without its query, which may hold a token."""
-    return url.partition("?")[0]

@@ -13,7 +13,7 @@ from typing import Final
 from tandem.pipelines.delivery.actions.posting import Reply, post
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DeliveryError
-from tandem.schemas.rules.actions import HttpTarget
+from tandem.schemas.rules.actions import HttpTarget, shown_label
 from tandem.views.outbox.messages import Message
 
 __all__ = ["SIGNATURE", "WebhookWriter", "may_come_again", "signature", "target_of"]
@@ -89,4 +89,4 @@ def target_of(compiled: CompiledDefinition, label: str) -> HttpTarget:
         for action in rule.to:
             if action.label == label and action.target is not None:
                 return action.target
-    raise DeliveryError(f"no rule sends to {label} any more")
+    raise DeliveryError(f"no rule sends to {shown_label(label)} any more")

@@ -21,6 +21,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
     """Check definitions against their Avro schemas; nothing is run."""
     from tandem.schemas.definition.compiled import compile_definition
     from tandem.schemas.definition.loading import load
+    from tandem.schemas.rules.actions import shown_label
     from tandem.schemas.source.spellings import description_of
 
     for path in files:
@@ -36,7 +37,8 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
         for name, result in definition.results.items():
             say(f"  result {name}: {result.mode}, to {', '.join(output.label for output in result.to)}")
         for name, rule in definition.rules.items():
-            places = ", ".join(action.label for action in rule.outputs) or ("nowhere" if not rule.shadow else "shadow")
+            labels = [shown_label(action.label) for action in rule.outputs]
+            places = ", ".join(labels) or ("nowhere" if not rule.shadow else "shadow")
             say(f"  rule {name}: {rule.expr}, to {places}")
 
 
