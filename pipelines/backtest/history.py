@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,10 @@ __all__ = [
 _PIECE_BYTES = 64 << 20
 _MERGE_AT = 32
 """Blocks of one level that are kept apart before they are merged."""
+_ROWS: Final = 1 << 19
+"""About how many states a block of a history has."""
+_PARTS: Final = 64
+"""Most blocks of a history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,8 @@ class Amount:
 class History:
     """States of each unit of time and key."""
 
-    block: pa.RecordBatch
-    """Of `schemas.states`, with the start of the unit as its generation."""
+    blocks: tuple[pa.RecordBatch, ...]
+    """Of `schemas.states`, with the start of the unit as generation; each of other keys."""
     unit: int
     amount: Amount
 
@@ -115,11 +120,32 @@ class Blocks:
             self._levels[level + 1].append(merge_blocks(self._measures, held))
             held.clear()
 
-    def whole(self) -> pa.RecordBatch:
-        """All of them as one, which is all that is held from now on."""
+    def whole(self) -> tuple[pa.RecordBatch, ...]:
+        """All of them, in blocks of different keys, which are all that is held from now on.
+
+        What is merged at once is one of many parts: merging takes several times what is merged.
+        """
         held = [block for level in self._levels for block in level]
-        self._levels = [[]]
-        return merge_blocks(self._measures, held) if held else empty_block(self._measures)
+        self._levels, rows = [[]], sum(block.num_rows for block in held)
+        if rows <= _ROWS:
+            return (merge_blocks(self._measures, held) if held else empty_block(self._measures),)
+        parts = [list[pa.RecordBatch]() for _ in range(min(-(-rows // _ROWS), _PARTS))]
+        while held:
+            for part, block in zip(parts, _by_key(held.pop(0), len(parts)), strict=True):
+                part.append(block)
+        blocks = list[pa.RecordBatch]()
+        for part in parts:
+            blocks.append(merge_blocks(self._measures, part))
+            part.clear()
+        return tuple(block for block in blocks if block.num_rows)
+
+
+def _by_key(block: pa.RecordBatch, parts: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a block in so many parts, by a hash of their keys."""
+    keys = block.column(KEY).dictionary_encode()
+    places = (hash64(keys.dictionary) % np.uint64(parts))[keys.indices.to_numpy()]
+    for part in range(parts):
+        yield block.take(pa.array(np.flatnonzero(places == part)))
 
 
 def _block(compiled: CompiledDefinition, events: pa.RecordBatch, unit: int) -> pa.RecordBatch:

@@ -6,15 +6,18 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tandem.pipelines.backtest.history import History
+from tandem.schemas.columns import KEY
 from tandem.schemas.definition.compiled import CompiledDefinition
-from tandem.schemas.rules.automaton import OPEN, Codes, Verdict, episodes_of
+from tandem.schemas.rules.automaton import OPEN, Codes, Episodes, Verdict, episodes_of
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.result_columns import narrowed
 from tandem.schemas.rules.seasons import NONE
@@ -22,7 +25,7 @@ from tandem.schemas.time.windows import AnyWindow, Window
 from tandem.views.grids.baselines import GridBaselines, References
 from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows, key_ranges
 
-__all__ = ["Alert", "Alerts", "Judged", "add_judged", "backtest", "by_window", "judging_alone", "unit_of"]
+__all__ = ["Alert", "Alerts", "Judged", "Places", "add_judged", "backtest", "by_window", "judging_alone", "unit_of"]
 
 Integers = npt.NDArray[np.int64]
 
@@ -58,12 +61,26 @@ class Alerts:
     def __len__(self) -> int:
         return len(self.key)
 
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Alerts as indexes of keys and windows, in numbers as small as these allow; an alert that goes on is resolved at
+    the window after the last.
+    """
+
+    key: npt.NDArray[np.unsignedinteger[Any]]
+    since: npt.NDArray[np.unsignedinteger[Any]]
+    fired: npt.NDArray[np.unsignedinteger[Any]]
+    last: npt.NDArray[np.unsignedinteger[Any]]
+    resolved: npt.NDArray[np.unsignedinteger[Any]]
+
     @classmethod
-    def together(cls, parts: Sequence[Alerts]) -> Alerts:
-        """One after the other."""
-        names = cls.__dataclass_fields__
-        nothing = np.zeros(0, np.int64)
-        return cls(*(np.concatenate([nothing, *(getattr(part, name) for part in parts)]) for name in names))
+    def of(cls, found: Episodes, keys: Integers, skipped: int, windows: int) -> Places:
+        """Of episodes in a part of the grid: `keys` are the indexes of its rows, so many windows come before it."""
+        small = np.min_scalar_type(windows)
+        resolved = np.where(found.resolved == OPEN, windows, found.resolved + skipped)
+        times = (found.since + skipped, found.fired + skipped, found.last + skipped, resolved)
+        return cls(keys[found.key].astype(np.uint32), *(each.astype(small) for each in times))
 
 
 @dataclass
@@ -76,12 +93,20 @@ class Judged:
     """Windows of the grid up to the end."""
     verdicts: dict[Verdict, int] = field(default_factory=dict)
     """How many windows of all keys got each."""
-    parts: list[Alerts] = field(default_factory=list)
+    edges: Integers = field(default_factory=lambda: np.zeros((2, 0), np.int64))
+    """The windows' starts, and their ends."""
+    parts: list[Places] = field(default_factory=list)
 
-    @cached_property
+    @property
     def columns(self) -> Alerts:
         """All alerts, by key, then time."""
-        return Alerts.together(self.parts)
+        names = Places.__dataclass_fields__
+        nothing = np.zeros(0, np.int64)
+        found = [np.concatenate([nothing, *(getattr(part, name) for part in self.parts)]) for name in names]
+        order = np.argsort(found[0], kind="stable")
+        key, since, fired, last, resolved = (each[order] for each in found)
+        starts, ends = self.edges
+        return Alerts(key, starts[since], starts[fired], starts[last], np.append(starts, NONE)[resolved], ends[last])
 
     @property
     def alerts(self) -> list[Alert]:
@@ -92,6 +117,12 @@ class Judged:
             Alert(self.rule.name, self.keys[key], since, fired, last, None if resolved == NONE else resolved, until)
             for key, since, fired, last, resolved, until in zip(*(each.tolist() for each in columns), strict=True)
         ]
+
+    def add(self, verdicts: npt.NDArray[np.int64], places: Places) -> None:
+        """Add the numbers of verdicts and the alerts of some keys."""
+        for verdict in Verdict:
+            self.verdicts[verdict] = self.verdicts.get(verdict, 0) + int(verdicts[verdict])
+        self.parts.append(places)
 
 
 def judging_alone(compiled: CompiledDefinition, rules: Sequence[CompiledRule]) -> CompiledDefinition:
@@ -115,23 +146,43 @@ def backtest(
 ) -> list[Judged]:
     """What rules make of a history, of the windows that end by `until` (microseconds UTC)."""
     compiled, results = judging_alone(compiled, rules), {rule.name: Judged(rule) for rule in rules}
-    rows = Rows.of(history.block)
-    for window, group in by_window(rules):
-        windows = _windows(history, window, until)
-        if not windows:
-            continue
-        fields = {field.name: field for rule in group for field in rule.results}
-        references = References(window, windows)
-        for rule in group:
-            references.of(rule.rule.baseline)
-            results[rule.name].windows = len(windows)
-            results[rule.name].keys = rows.keys
-        task = partial(_judge, compiled, rows, windows, window, list(fields.values()), group, references)
-        with ThreadPoolExecutor(workers) as pool:
-            for found in pool.map(task, key_ranges(rows, len(windows))):
-                for name, verdicts, alerts in found:
-                    _add(results[name], verdicts, alerts)
+    keys = tuple(sorted({key for block in history.blocks for key in pc.unique(block.column(KEY)).to_pylist()}))
+    known = {key: place for place, key in enumerate(keys)}
+    grids = [_WindowGrid.of(window, group, _windows(history, window, until)) for window, group in by_window(rules)]
+    grids = [grid for grid in grids if grid.windows]
+    for grid in grids:
+        for rule in grid.rules:
+            results[rule.name].windows, results[rule.name].keys = len(grid.windows), keys
+            results[rule.name].edges = np.array(grid.windows, np.int64).T
+    with ThreadPoolExecutor(workers) as pool:
+        for block in history.blocks:
+            rows = Rows.of(block)
+            places = np.array([known[key] for key in rows.keys], np.int64)
+            for grid in grids:
+                task = partial(_judge, compiled, rows, grid, places)
+                for found in pool.map(task, key_ranges(rows, len(grid.windows))):
+                    for name, verdicts, alerts in found:
+                        results[name].add(verdicts, alerts)
     return list(results.values())
+
+
+@dataclass(frozen=True)
+class _WindowGrid:
+    """Windows of one declaration, and the rules that judge them."""
+
+    window: AnyWindow
+    windows: tuple[tuple[int, int], ...]
+    rules: Sequence[CompiledRule]
+    fields: Sequence[pa.Field]
+    references: References
+
+    @classmethod
+    def of(cls, window: AnyWindow, rules: Sequence[CompiledRule], windows: tuple[tuple[int, int], ...]) -> _WindowGrid:
+        references = References(window, windows)
+        for rule in rules if windows else ():
+            references.of(rule.rule.baseline)  # before several threads ask for them
+        fields = {field.name: field for rule in rules for field in rule.results}
+        return cls(window, windows, rules, list(fields.values()), references)
 
 
 def by_window(rules: Sequence[CompiledRule]) -> list[tuple[AnyWindow, list[CompiledRule]]]:
@@ -149,24 +200,21 @@ def _windows(history: History, window: AnyWindow, until: int) -> tuple[tuple[int
 
 
 def _judge(
-    compiled: CompiledDefinition,
-    rows: Rows,
-    windows: tuple[tuple[int, int], ...],
-    window: AnyWindow,
-    wanted: Sequence[pa.Field],
-    rules: Sequence[CompiledRule],
-    references: References,
-    keys: tuple[int, int],
-) -> list[tuple[str, npt.NDArray[np.int64], Alerts]]:
-    """By rule how many windows got each verdict, and the alerts, of a range of keys."""
-    grid = grid_of(compiled, rows, windows, window, wanted, keys)
-    usual, found = GridBaselines(grid, references), []
-    for rule in rules:
-        codes = usual.verdicts(rule)
-        codes, skipped = _from(rule, grid, codes)
-        counts = np.bincount(codes.ravel(), minlength=len(Verdict))
-        found.append((rule.name, counts, _episodes(rule, grid, codes, skipped)))
+    compiled: CompiledDefinition, rows: Rows, of: _WindowGrid, places: Integers, keys: tuple[int, int]
+) -> list[tuple[str, npt.NDArray[np.int64], Places]]:
+    """By rule how many windows got each verdict, and the alerts, of a range of keys. `places`: by key its index."""
+    grid = grid_of(compiled, rows, of.windows, of.window, of.fields, keys)
+    usual, found = GridBaselines(grid, of.references), []
+    for rule in of.rules:
+        found.append((rule.name, *_made(rule, grid, usual.verdicts(rule), places[keys[0] : keys[1]])))
     return found
+
+
+def _made(rule: CompiledRule, grid: Grid, codes: Codes, keys: Integers) -> tuple[npt.NDArray[np.int64], Places]:
+    """How many windows got each verdict, and the alerts; `keys`: by row the index of its key."""
+    judged, skipped = _from(rule, grid, codes)
+    counts = np.bincount(judged.ravel(), minlength=len(Verdict))
+    return counts, Places.of(episodes_of(judged, rule.hysteresis), keys, skipped, len(grid.windows))
 
 
 def _from(rule: CompiledRule, grid: Grid, codes: Codes) -> tuple[Codes, int]:
@@ -177,22 +225,7 @@ def _from(rule: CompiledRule, grid: Grid, codes: Codes) -> tuple[Codes, int]:
     return codes[:, skipped:], skipped
 
 
-def _episodes(rule: CompiledRule, grid: Grid, codes: Codes, skipped: int) -> Alerts:
-    found = episodes_of(codes, rule.hysteresis)
-    starts, ends = grid.edges[0, skipped:], grid.edges[1, skipped:]
-    resolved = np.where(found.resolved == OPEN, NONE, starts[found.resolved]) if len(found) else found.resolved
-    return Alerts(found.key + grid.first, starts[found.since], starts[found.fired], starts[found.last], resolved,
-                  ends[found.last])  # fmt: skip
-
-
 def add_judged(result: Judged, grid: Grid, codes: Codes) -> None:
-    """Add the verdicts on a grid, and their alerts, to what a rule made."""
-    judged, skipped = _from(result.rule, grid, codes)
-    counts = np.bincount(judged.ravel(), minlength=len(Verdict))
-    _add(result, counts, _episodes(result.rule, grid, judged, skipped))
-
-
-def _add(result: Judged, verdicts: npt.NDArray[np.int64], alerts: Alerts) -> None:
-    for verdict in Verdict:
-        result.verdicts[verdict] = result.verdicts.get(verdict, 0) + int(verdicts[verdict])
-    result.parts.append(alerts)
+    """Add the verdicts on a grid of all keys, and their alerts, to what a rule made."""
+    result.edges = grid.edges
+    result.add(*_made(result.rule, grid, codes, np.arange(len(codes))))

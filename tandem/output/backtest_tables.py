@@ -12,6 +12,7 @@ from tandem.pipelines.console.printing import say
 from tandem.pipelines.console.tables import Column, print_table
 from tandem.schemas.certificate import time_text
 from tandem.schemas.rules.automaton import Verdict
+from tandem.schemas.rules.seasons import NONE
 from tandem.serving.questions.answers.json_values import key_data
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _line(judged: Judged, labels: Sequence[Label]) -> list[str]:
     counts, alerts = judged.verdicts, judged.columns
     cells = [judged.rule.name, f"{judged.windows:,}", f"{len(judged.keys):,}"]
     cells += [f"{counts.get(v, 0):,}" for v in (Verdict.NO_DATA, Verdict.CANT_JUDGE, Verdict.ACTIVE)]
-    going_on = sum(alert.resolved is None for alert in judged.alerts)
+    going_on = int((alerts.resolved == NONE).sum())
     cells += [f"{len(alerts):,}", f"{going_on:,}"]
     if labels:
         score = score_of(judged.rule.name, judged.alerts, labels)

@@ -98,7 +98,7 @@ class AlertStory(Story):
         measures = self.compiled.measures
         block = merge_blocks(measures, blocks) if blocks else empty_block(measures)
         times = [event.time for event in events]
-        return History(block, MINUTE, Amount(first=min(times, default=None), last=max(times, default=None)))
+        return History((block,), MINUTE, Amount(first=min(times, default=None), last=max(times, default=None)))
 
 
 def _at(block: pa.RecordBatch, tile: int) -> pa.RecordBatch:
