@@ -84,12 +84,13 @@ def backtested_alerts(store: ViewStore, compiled: CompiledDefinition, history: H
         return []
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
-        progress = {rule: read_progress(connection, name, rule) for rule in compiled.definition.rules}
+        progress = read_progress(connection, name)
     for rule in compile_rules(compiled, compiled.definition.rules):
         until = Clocks.of(scope, rule.rule.lateness_of(compiled.definition.lateness), BEGINNING).settled
-        if until == BEGINNING or progress[rule.name].version != rule.version:
+        begun_at = progress.get(rule.name)
+        if until == BEGINNING or begun_at is None or begun_at.version != rule.version:
             continue
-        first = progress[rule.name].first
+        first = begun_at.first
         since = {"since": time_text(first)} if first is not None else {}
         begun = compile_rules(compiled, {rule.name: rule.rule.model_copy(update=since)})
         (judged,) = backtest(compiled, history, begun, until, workers=1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, cast
 
 import numpy as np
 import sqlalchemy as sa
@@ -14,15 +14,24 @@ from tandem.schemas.rules.seasons import look_back, reference_starts
 from tandem.views.decisions.windows import grid_of
 from tandem.views.results.due.expanding import alert_stream
 from tandem.views.results.tables import result_waiting
+from tandem.views.storage.driver_rows import delete_rows, select_rows, whole_rows
 
 __all__ = ["Chosen", "choose_windows", "dependents", "forget_waiting"]
 
 _WINDOWS: Final = 64
-_PLACE: Final = ("the_name", "the_result", "the_start", "the_end", "the_whole", "the_key", "the_mark")
-_FORGET: Final = result_waiting.delete().where(
-    *(column == sa.bindparam(name) for column, name in zip(result_waiting.c, _PLACE, strict=False))
+_PLACE: Final = ("name", "result", "start", "end", "whole", "key", "mark")
+"""With the mark that was seen, so that a later change stays marked."""
+_EARLIEST: Final = -(2**62)
+_MAY_BE_JUDGED: Final = sa.text(
+    'SELECT start, "end" FROM result_waiting WHERE name = :name AND result = :result '
+    'AND ("end" <= :until OR since <= :early) GROUP BY start, "end" ORDER BY "end", start LIMIT :most'
 )
-"""Deletes only the mark that was seen: a later change stays marked."""
+_OF_WINDOW: Final = sa.text(
+    'SELECT * FROM result_waiting WHERE name = :name AND result = :result AND start = :start AND "end" = :end'
+)
+
+Waiting = tuple[str, str, int, int, int, str, int, int]
+"""A row of `result_waiting`."""
 
 
 @dataclass
@@ -31,7 +40,7 @@ class Chosen:
 
     cells: dict[tuple[int, int], set[str] | None] = field(default_factory=dict)
     """By window the keys; None: all keys."""
-    waiting: list[sa.Row[Any]] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
     """Rows that this pass clears."""
     changed: list[int] = field(default_factory=list)
     """Starts of windows for which batch may have other answers now."""
@@ -53,21 +62,19 @@ def choose_windows(
     These end by `over` or `settled`; for a rule with `early` also others that have waited that long. Windows before
     `first` are cleared without a verdict.
     """
-    w, chosen = result_waiting.c, Chosen()
-    passes = (w.end <= over) | (w.end <= settled)
-    if rule.rule.early is not None:
-        passes |= w.since <= now - rule.rule.early
-    mine = (w.name == name) & (w.result == alert_stream(rule.name))
-    query = sa.select(w.start, w.end).where(mine, passes).group_by(w.start, w.end).order_by(w.end, w.start)
-    windows = connection.execute(query.limit(_WINDOWS)).all()
+    chosen, stream = Chosen(), {"name": name, "result": alert_stream(rule.name)}
+    early = _EARLIEST if rule.rule.early is None else now - rule.rule.early
+    until = {"until": max(over, settled), "early": early, "most": _WINDOWS}
+    windows = select_rows(connection, _MAY_BE_JUDGED, {**stream, **until})
     chosen.more = len(windows) == _WINDOWS
     for start, end in windows:
-        for row in connection.execute(sa.select(result_waiting).where(mine, w.start == start, w.end == end)):
-            chosen.waiting.append(row)
-            if row.whole:
+        for row in whole_rows(connection, result_waiting, _OF_WINDOW, {**stream, "start": start, "end": end}):
+            _, _, _, _, whole, key, _, _ = waiting = cast(Waiting, row)
+            chosen.waiting.append(waiting)
+            if whole:
                 chosen.changed.append(start)
             if first is None or start >= first:
-                chosen.add((start, end), None if row.whole else row.key)
+                chosen.add((start, end), None if whole else key)
     return chosen
 
 
@@ -95,7 +102,6 @@ def _compared_with(rule: CompiledRule, changed: Iterable[int], last: int | None)
     return [windows[place] for place in compared]
 
 
-def forget_waiting(connection: sa.Connection, waiting: list[sa.Row[Any]]) -> None:
+def forget_waiting(connection: sa.Connection, waiting: Sequence[Waiting]) -> None:
     """Clear the marks of windows that were judged."""
-    if waiting:
-        connection.execute(_FORGET, [dict(zip(_PLACE, row, strict=False)) for row in waiting])
+    delete_rows(connection, result_waiting, _PLACE, [row[: len(_PLACE)] for row in waiting])

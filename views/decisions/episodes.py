@@ -78,7 +78,7 @@ def changes_of(
     by_batch = _by_key(kept, codes[:, :settled_columns], rule.hysteresis)
     settled_to = int(kept.grid.starts[settled_columns - 1]) if settled_columns else BEGINNING
     found: list[EpisodeChange] = []
-    for key in kept.keys:
+    for key in sorted(now.keys() | (stored.keys() & kept.rows.keys())):  # others have nothing that could change
         batch = {fired: (last, resolved) for _, fired, last, resolved in by_batch.get(key, [])}
         computed = [Computed(*each, settled=each[1] in batch) for each in now.get(key, [])]
         rows = {row.id: row for row in stored.get(key, [])}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import sqlalchemy as sa
 
 from tandem.views.decisions.tables import decision_progress
+from tandem.views.storage.database import Database
+from tandem.views.storage.driver_rows import whole_rows
 
 __all__ = ["Progress", "read_progress", "write_progress"]
 
@@ -33,29 +36,20 @@ class Progress:
         return replace(self, dirty=dirty, episodes=episodes, passes=self.passes + 1)
 
 
-def read_progress(connection: sa.Connection, name: str, rule: str) -> Progress:
-    """The stored progress of a rule."""
-    p = decision_progress.c
-    row = connection.execute(sa.select(decision_progress).where(p.name == name, p.rule == rule)).first()
-    if row is None:
-        return Progress()
-    return Progress(
-        row.version, row.first, row.over_to, row.settled_to, bool(row.dirty), int(row.passes), int(row.episodes)
-    )
-
-
-def write_progress(connection: sa.Connection, name: str, rule: str, progress: Progress) -> None:
-    """Store the progress of a rule."""
-    p = decision_progress.c
-    values = {
-        "version": progress.version,
-        "first": progress.first,
-        "over_to": progress.over_to,
-        "settled_to": progress.settled_to,
-        "dirty": int(progress.dirty),
-        "passes": progress.passes,
-        "episodes": progress.episodes,
+def read_progress(connection: sa.Connection, name: str) -> dict[str, Progress]:
+    """The stored progress of each rule that was begun."""
+    rows = whole_rows(connection, decision_progress, _OF_NAME, {"name": name})
+    return {
+        rule: Progress(version, first, over_to, settled_to, bool(dirty), int(passes), int(episodes))
+        for _, rule, version, first, over_to, settled_to, dirty, passes, episodes in rows
     }
-    mine = (p.name == name) & (p.rule == rule)
-    if connection.execute(decision_progress.update().where(mine).values(values)).rowcount == 0:
-        connection.execute(decision_progress.insert().values(name=name, rule=rule, **values))
+
+
+_OF_NAME: Final = sa.text("SELECT * FROM decision_progress WHERE name = :name")
+
+
+def write_progress(database: Database, connection: sa.Connection, name: str, rule: str, progress: Progress) -> None:
+    """Store the progress of a rule."""
+    known = (progress.version, progress.first, progress.over_to, progress.settled_to)
+    row = (name, rule, *known, int(progress.dirty), progress.passes, progress.episodes)
+    database.write_rows(connection, database.overwrite(decision_progress), [row])

@@ -18,7 +18,7 @@ from tandem.schemas.rules.settling import ENDED, State
 from tandem.views.decisions.progress import Progress, read_progress, write_progress
 from tandem.views.decisions.sending.notices import Episode, message_of
 from tandem.views.decisions.sending.records import send_state
-from tandem.views.decisions.tables import decision_episodes, decision_progress, decision_receipts
+from tandem.views.decisions.tables import decision_episodes, decision_receipts
 from tandem.views.decisions.verdicts import drop_verdicts, last_window, stored_verdicts
 from tandem.views.decisions.windows import grid_of
 from tandem.views.results.clocks import BEGINNING
@@ -35,24 +35,31 @@ def supersede(
     store: ViewStore, compiled: CompiledDefinition, rules: Sequence[CompiledRule], over: int, now: int
 ) -> None:
     """Begin new rules and new versions of rules, and close removed ones; each in its own transaction."""
-    name, known = compiled.definition.name, {rule.name: rule for rule in rules}
-    p = decision_progress.c
+    name, known = compiled.definition.name, {rule.name for rule in rules}
     with store.database.read() as connection:
-        query = sa.select(p.rule, p.version).where(p.name == name)
-        versions = {row.rule: row.version for row in connection.execute(query)}
-        waits = {rule.name for rule in rules if _first_waiting(connection, name, rule) is not None}
-    for rule in versions.keys() - known.keys():
+        versions = {rule: progress.version for rule, progress in read_progress(connection, name).items()}
+        new = [rule for rule in rules if not versions.get(rule.name)]
+        waits = {rule.name for rule in new if _first_waiting(connection, name, rule) is not None}
+    for removed in sorted(rule for rule, version in versions.items() if version and rule not in known):
         with store.database.write(durable=True) as connection:
-            _close(store.database, connection, compiled, rule, None, now)
-            connection.execute(decision_progress.delete().where(p.name == name, p.rule == rule))
+            _remove(store.database, connection, compiled, removed, now)
     for rule in rules:
-        is_new = rule.name not in versions
-        if versions.get(rule.name) == rule.version or (is_new and rule.name not in waits):
+        if versions.get(rule.name) == rule.version or (rule in new and rule.name not in waits):
             continue
         with store.database.write(durable=True) as connection:
-            progress = read_progress(connection, name, rule.name)
+            progress = read_progress(connection, name).get(rule.name, Progress())
             if progress.version != rule.version:
                 _begin(store.database, connection, compiled, rule, progress, over, now)
+
+
+def _remove(database: Database, connection: sa.Connection, compiled: CompiledDefinition, rule: str, now: int) -> None:
+    """Close a rule that is gone. Its counts stay: should it return, no episode and no pass has a number again."""
+    progress = read_progress(connection, compiled.definition.name)[rule]
+    if not progress.version:
+        return  # another process was faster
+    _close(database, connection, compiled, rule, None, now)
+    gone = Progress(passes=progress.passes + 1, episodes=progress.episodes)
+    write_progress(database, connection, compiled.definition.name, rule, gone)
 
 
 def _begin(
@@ -73,7 +80,7 @@ def _begin(
         first = rule.first if rule.first is not None else _first_waiting(connection, name, rule)
     _wait_again(database, connection, name, rule, first, max(over, last or BEGINNING), now)
     begun = Progress(rule.version, first, None, None, False, progress.passes + 1, progress.episodes)
-    write_progress(connection, name, rule.name, begun)
+    write_progress(database, connection, name, rule.name, begun)
 
 
 def _first_waiting(connection: sa.Connection, name: str, rule: CompiledRule) -> int | None:

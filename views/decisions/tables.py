@@ -89,9 +89,10 @@ decision_progress = sa.Table(
     count("episodes"),
     crc(),
 )
-"""The progress of a rule: its version, the first window (null: from the beginning), the start of the last window that
-was over and of the last that was settled. `dirty`: verdicts were written that episodes don't show yet. `passes` counts
-every transaction: a pass that read another number writes nothing. `episodes`: number of episodes so far."""
+"""The progress of a rule: its version ('': it is gone), the first window (null: from the beginning), the start of the
+last window that was over and of the last that was settled. `dirty`: verdicts were written that episodes don't show yet.
+`passes` counts every transaction: a pass that read another number writes nothing. `episodes`: number of episodes so
+far."""
 
 decision_silences = sa.Table(
     "decision_silences",

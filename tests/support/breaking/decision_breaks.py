@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tandem.schemas.rules import settling
-from tandem.views.decisions import choosing, draining, progress, writing
+from tandem.views.decisions import choosing, draining, progress, superseding, writing
 from tandem.views.decisions.judging import usual_answers
+from tandem.views.decisions.passes import memory, reading
 from tandem.views.decisions.sending import groups, records
 from tandem.views.decisions.verdicts import KeptVerdicts
 
@@ -35,8 +36,17 @@ def _first_hop(rule: Any, changed: Any, last: Any) -> Any:
     return _compared_with(rule, changed, last) if isinstance(changed, list) else []
 
 
-def _no_rows(kept: KeptVerdicts, keys: Any) -> KeptVerdicts:
-    return KeptVerdicts([], kept.grid, kept.codes[:0])
+def _no_rows(seen: reading.Seen) -> KeptVerdicts:
+    return KeptVerdicts([], seen.kept.grid, seen.kept.codes[:0])
+
+
+def _whatever_is_remembered(self: memory.Memory, rule: str, *stored: Any) -> Any:
+    return self._of.get(rule)
+
+
+def _without_counts(*values: Any, **counts: int) -> progress.Progress:
+    """Of a rule that is gone only the counts are given."""
+    return progress.Progress(*values)
 
 
 def _break(place: Any, name: str, wrong: Any, patch: Patch) -> None:
@@ -44,7 +54,7 @@ def _break(place: Any, name: str, wrong: Any, patch: Patch) -> None:
 
 
 _PLACES: dict[str, tuple[Any, str, Any]] = {
-    "what-is-compared-with-a-changed-window-isnt-judged-again": (draining, "dependents", lambda *_: []),
+    "what-is-compared-with-a-changed-window-isnt-judged-again": (reading, "dependents", lambda *_: []),
     "usual-by-live": (usual_answers, "replace", _with_live),
     "the-newest-identity-is-claimed": (settling, "_oldest", _newest),
     "no-identity-is-claimed": (settling, "_oldest", lambda *_: None),
@@ -55,14 +65,17 @@ _PLACES: dict[str, tuple[Any, str, Any]] = {
     "who-inhibits-is-decided-later": (draining, "inhibiting_first", lambda rules: rules),
     "groups-forget-what-waits": (records, "wait_for_group", lambda *_: None),
     "alerts-of-a-group-come-one-by-one": (groups, "_MOST", 1),
-    "what-is-partial-is-judged": (draining, "is_partial", lambda *_: False),
-    "what-couldnt-be-judged-never-is": (draining, "windows_not_judged", lambda *_: []),
-    "what-is-partial-has-no-data": (draining, "all_is_partial", lambda *_: False),
+    "what-is-partial-is-judged": (reading, "is_partial", lambda *_: False),
+    "what-couldnt-be-judged-never-is": (KeptVerdicts, "not_judged", lambda *_: []),
+    "what-is-partial-has-no-data": (reading, "all_is_partial", lambda *_: False),
     "windows-with-alerts-are-compared-with": (
         usual_answers.UsualAnswers, "alerting", lambda self, *place: place[-1][0] < 0,
     ),
     "what-is-left-out-by-a-changed-window-isnt-judged-again": (choosing, "_compared_with", _first_hop),
-    "verdicts-that-changed-arent-written": (draining, "_rows_of", _no_rows),
+    "verdicts-that-changed-arent-written": (reading.Seen, "changed_verdicts", property(_no_rows)),
+    "what-is-remembered-is-believed": (memory.Memory, "of", _whatever_is_remembered),
+    "time-changes-nothing-that-is-remembered": (reading, "_frame", lambda *_: memory.Frame(0, 0, 0)),
+    "a-rule-that-is-gone-is-forgotten": (superseding, "Progress", _without_counts),
     "who-was-overtaken-writes": (progress.Progress, "__eq__", lambda *_: True),
 }  # fmt: skip
 

@@ -118,6 +118,51 @@ def who_was_overtaken_writes_nothing(folder: Path) -> None:
     assert (story.receipts(), len(story.episodes())) == (receipts, 2)
 
 
+def what_another_wrote_is_read_again(folder: Path) -> None:
+    """A process that remembers what it has written, beside another that goes on from there."""
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    story.watermark(1)
+    story.batch(1, 1)
+    assert [told[0] for told in story.told()] == ["RAISED_LATE"]
+    busy(story, 1, "bob", 2)
+    story.watermark(2)
+    assert Decider(story.store, story.compiled).drain(story.now) == 2
+    assert [told[:3] for told in story.told()] == [("RAISED_LATE", "resolved", "ann"), ("TENTATIVE", "firing", "bob")]
+    story.batch(2, 2)
+    assert [told[:3] for told in story.told()] == [("CONFIRMED", "firing", "bob")]
+    assert story.settled() == story.backtested()
+    assert story.states() == [("RAISED_LATE", '["ann"]', 0.0), ("CONFIRMED", '["bob"]', 1.0)]
+
+
+def time_alone_ends_what_is_remembered(folder: Path) -> None:
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    story.watermark(1)
+    story.batch(1, 1)
+    assert [told[:2] for told in story.told()] == [("RAISED_LATE", "firing")]
+    story.watermark(2)
+    assert [told[:2] for told in story.told()] == [("RAISED_LATE", "resolved")]
+
+
+def a_rule_that_returns_begins_anew(folder: Path) -> None:
+    """It was gone for a while: nothing of it has an identity that was there before."""
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    story.watermark(1)
+    (before,) = story.deliver()
+    story.change("{quiet: {window: 1m, expr: n < 0, to: log}}")
+    story.deliver()
+    assert [row.state for row in story.episodes()] == ["SUPERSEDED"]
+    story.change(BUSY)
+    story.deliver()
+    busy(story, 1)
+    story.watermark(2)
+    (after,) = story.deliver()
+    assert (after["state"], after["status"], after["since"][11:16]) == ("TENTATIVE", "firing", "08:01")
+    assert before["episode"] != after["episode"]
+
+
 def silenced(folder: Path) -> None:
     story = story_of(folder, BUSY)
     silence(story.store, "visits", story.now, story.now + 60 * SECOND, rule="busy", by="me", note="known")
@@ -384,6 +429,9 @@ CASES = (
     what_batch_learns_of_before_is_judged_again,
     what_is_usual_is_of_batch_alone,
     who_was_overtaken_writes_nothing,
+    what_another_wrote_is_read_again,
+    time_alone_ends_what_is_remembered,
+    a_rule_that_returns_begins_anew,
     silenced,
     merged,
     superseded,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.time.durations import MINUTE
 from tandem.views.decisions.draining import Decider
 from tandem.views.decisions.tables import decision_receipts
@@ -17,7 +19,7 @@ from without_runner.alert_stories import AlertStory, rules_definition
 from without_runner.result_stories import BEGIN
 from without_runner.wandering import Wandering, Way
 
-__all__ = ["RULES", "check_alerts"]
+__all__ = ["RULES", "check_alerts", "wandered"]
 
 RULES = {
     "plain": "{r: {window: 1m, expr: n >= 2, to: log}}",
@@ -46,6 +48,7 @@ class WanderingAlerts(Wandering[AlertStory]):
         super().__init__(AlertStory(folder / "v.db", rules_definition(RULES[kind])), seed)
         self.kind = kind
         self.stale: tuple[Decider, list[Any]] | None = None
+        self.rival: tuple[CompiledDefinition, Decider] | None = None
         self.boundaries = 0
         self.was_changed = False
 
@@ -63,6 +66,7 @@ class WanderingAlerts(Wandering[AlertStory]):
             (self.take_over, 1),
             (self.read_now_and_write_later, 2),
             (self.change, 1),
+            (self.decide_beside, 3),
         )
 
     def publish(self) -> None:
@@ -92,6 +96,12 @@ class WanderingAlerts(Wandering[AlertStory]):
         for rule, seen in held:
             if seen is not None:
                 decider._write(rule, seen, self.story.now)
+
+    def decide_beside(self) -> None:
+        """A second process, which goes on all the time, decides before the first: neither knows of the other."""
+        if self.rival is None or self.rival[0] is not self.story.compiled:
+            self.rival = self.story.compiled, Decider(self.story.store, self.story.compiled)
+        self.rival[1].drain(self.story.now)
 
     def change(self) -> None:
         """The rule is another one from now on; once a story."""
@@ -125,17 +135,24 @@ def check_alerts(kind: str, seeds: Sequence[int]) -> int:
     """Seeded stories of one of RULES; how many boundaries were compared."""
     boundaries = 0
     for seed in seeds:
-        with tempfile.TemporaryDirectory(prefix="tandem-alerts-") as folder:
-            wandering = WanderingAlerts(Path(folder), seed, kind)
-            try:
-                for _ in range(_STEPS):
-                    wandering.step()
-                wandering.settle()
-                _check(wandering.story)
-                boundaries += wandering.boundaries
-            finally:
-                wandering.story.close()
+        with wandered(kind, seed) as wandering:
+            boundaries += wandering.boundaries
     return boundaries
+
+
+@contextmanager
+def wandered(kind: str, seed: int) -> Iterator[WanderingAlerts]:
+    """A seeded story of one of RULES that has been told to its end, and checked."""
+    with tempfile.TemporaryDirectory(prefix="tandem-alerts-") as folder:
+        wandering = WanderingAlerts(Path(folder), seed, kind)
+        try:
+            for _ in range(_STEPS):
+                wandering.step()
+            wandering.settle()
+            _check(wandering.story)
+            yield wandering
+        finally:
+            wandering.story.close()
 
 
 def _check(story: AlertStory) -> None:

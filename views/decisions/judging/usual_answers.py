@@ -144,7 +144,7 @@ def baselines(
         window = window_starting_at(rule.rule.window, start)
         assert window is not None
         before = usual.of(connection, scope, compiled, window, fields)
-        rows = np.array([before.places.get(key, -1) for key in found.places], np.int64)
+        rows = found.rows_in(before)
         there = before.events >= rule.rule.min_events
         if rule.rule.baseline.without_alerts:
             there &= ~usual.alerting(connection, scope, compiled, rule, window)

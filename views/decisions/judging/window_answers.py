@@ -37,6 +37,15 @@ class WindowAnswers:
     events: npt.NDArray[np.int64]
     live_events: npt.NDArray[np.int64]
     columns: dict[str, pa.Array]
+    _rows: dict[int, tuple[WindowAnswers, npt.NDArray[np.int64]]] = field(default_factory=dict, compare=False)
+
+    def rows_in(self, other: WindowAnswers) -> npt.NDArray[np.int64]:
+        """By key its row in another window's answers; -1 for a key that it lacks. Found once for all rules."""
+        known = self._rows.get(id(other))
+        if known is None or known[0] is not other:
+            rows = np.fromiter((other.places.get(key, -1) for key in self.places), np.int64, len(self.places))
+            known = self._rows[id(other)] = (other, rows)
+        return known[1]
 
     def only(self, keys: set[str]) -> WindowAnswers:
         """The results of these keys, where they have events."""
