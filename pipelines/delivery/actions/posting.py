@@ -136,9 +136,13 @@ class _Answer(http.client.HTTPResponse):
     """An answer whose head has to end: the standard library takes one that is cut off there for a whole one."""
 
     def begin(self) -> None:
-        stream, self.fp = self.fp, _Lines(self.fp)
-        super().begin()
-        lines, self.fp = self.fp, stream
+        stream, lines = self.fp, _Lines(self.fp)
+        self.fp = lines
+        try:
+            super().begin()
+        finally:
+            if self.fp is lines:
+                self.fp = stream
         if lines.last not in (b"\r\n", b"\n"):
             raise ConnectionError("the answer was cut off within its headers")
 

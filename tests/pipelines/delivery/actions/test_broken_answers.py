@@ -127,8 +127,8 @@ BROKEN = [
     pytest.param(dripped(HEAD + b"X-Slow: "), "no whole answer within", id="drips a header"),
     pytest.param(dripped(HEAD, b"A: b\r\n"), "no whole answer within|100 headers", id="drips headers"),
     pytest.param(dripped(HEAD + b"Content-Length: 100000\r\n\r\n"), "no whole answer within", id="drips the body"),
-    pytest.param(said(b"\x00\xff\x16\x03not HTTP\r\n\r\n"), "", id="speaks something else"),
-    pytest.param(said(b"HTTP/1.1 200 " + TOKEN.encode()), "", id="says the path"),
+    pytest.param(said(b"\x00\xff\x16\x03not HTTP\r\n\r\n"), "not HTTP", id="speaks something else"),
+    pytest.param(said(b"HTTP/1.1 200 " + TOKEN.encode()), "cut off within its headers", id="says the path"),
 ]
 
 
