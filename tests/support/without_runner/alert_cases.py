@@ -120,11 +120,7 @@ def who_was_overtaken_writes_nothing(folder: Path) -> None:
 
 def what_another_wrote_is_read_again(folder: Path) -> None:
     """A process that remembers what it has written, beside another that goes on from there."""
-    story = story_of(folder, BUSY)
-    busy(story, 0)
-    story.watermark(1)
-    story.batch(1, 1)
-    assert [told[0] for told in story.told()] == ["RAISED_LATE"]
+    story = _remembered(folder)
     busy(story, 1, "bob", 2)
     story.watermark(2)
     assert Decider(story.store, story.compiled).drain(story.now) == 2
@@ -135,12 +131,20 @@ def what_another_wrote_is_read_again(folder: Path) -> None:
     assert story.states() == [("RAISED_LATE", '["ann"]', 0.0), ("CONFIRMED", '["bob"]', 1.0)]
 
 
-def time_alone_ends_what_is_remembered(folder: Path) -> None:
+def _remembered(folder: Path) -> AlertStory:
+    """A story whose deliverer remembers a rule: it has judged a window whole, and one more time some of its keys."""
     story = story_of(folder, BUSY)
     busy(story, 0)
     story.watermark(1)
     story.batch(1, 1)
-    assert [told[:2] for told in story.told()] == [("RAISED_LATE", "firing")]
+    assert [told[:3] for told in story.told()] == [("RAISED_LATE", "firing", "ann")]
+    story.live(Event(0.6, user="cid", generation=2))
+    assert story.told() == []
+    return story
+
+
+def time_alone_ends_what_is_remembered(folder: Path) -> None:
+    story = _remembered(folder)
     story.watermark(2)
     assert [told[:2] for told in story.told()] == [("RAISED_LATE", "resolved")]
 

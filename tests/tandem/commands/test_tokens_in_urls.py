@@ -67,6 +67,7 @@ class Planted:
         """All that a command says, checked."""
         done = CliRunner().invoke(app, list(arguments), env={"TANDEM_HOME": str(self.home)})
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        assert done.exit_code < 2, done.output
         return checked(done.output, " ".join(arguments))
 
 
@@ -103,9 +104,9 @@ def test_no_command_shows_it(planted: Planted, caplog: pytest.LogCaptureFixture)
     (alert,) = json.loads(planted.said("alerts", "list", "visits", "--json"))
     for arguments in (
         "status visits", "status visits --json", "doctor", "results list visits", "results list visits --json",
-        "results dead visits --json", "alerts list visits", f"alerts show visits {alert['episode']}",
-        f"alerts show visits {alert['episode']} --json", "alerts report visits", "publications visits",
-        "sql --json SELECT|*|FROM|alerts('visits')", "receipts visits",
+        "results dead visits --json", "alerts list visits", f"alerts show visits {alert['id']}",
+        f"alerts show visits {alert['id']} --json", "alerts report visits", "publications visits",
+        "sql SELECT|*|FROM|alerts", "receipts visits",
     ):  # fmt: skip
         planted.said(*(word.replace("|", " ") for word in arguments.split()))
     planted.said("results", "retry", "visits")

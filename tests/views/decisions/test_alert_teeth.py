@@ -28,7 +28,7 @@ FOUND_BY: list[tuple[str, Callable[[Path], None]]] = [
     ("what-is-partial-has-no-data", alerts.no_data_of_what_is_partial),
     ("windows-with-alerts-are-compared-with", alerts.windows_with_alerts_arent_compared_with),
     ("what-is-left-out-by-a-changed-window-isnt-judged-again", alerts.what_is_left_out_changes_what_is_usual),
-    ("verdicts-that-changed-arent-written", alerts.windows_without_data),
+    ("verdicts-that-changed-arent-written", alerts.what_another_wrote_is_read_again),
     ("what-is-remembered-is-believed", alerts.what_another_wrote_is_read_again),
     ("time-changes-nothing-that-is-remembered", alerts.time_alone_ends_what_is_remembered),
     ("a-rule-that-is-gone-is-forgotten", alerts.a_rule_that_returns_begins_anew),
