@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -16,6 +18,9 @@ from tandem.schemas.time.windows import AnyWindow
 from tandem.views.grids.results import Grid
 
 __all__ = ["GridBaselines", "References"]
+
+_AT_ONCE: Final = 1 << 18
+"""About how many earlier values are compared at once."""
 
 
 class References:
@@ -62,8 +67,7 @@ class GridBaselines:
             if baseline.without_alerts:
                 there &= self._judged(rule.first_pass, self._batch) != Verdict.ACTIVE
             values = np.where(there, values, np.nan)
-            padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
-            self._usual[place] = baseline_of(baseline, padded[:, self._references.of(baseline)])
+            self._usual[place] = _of_parts(baseline, values, self._references.of(baseline))
         return self._usual[place]
 
     def _judged(self, rule: CompiledRule, grid: Grid) -> Codes:
@@ -77,6 +81,15 @@ class GridBaselines:
             numbers = self.usual(rule, needed.measure).part(needed.part).ravel()
             self._columns[place] = pa.array(numbers, from_pandas=True)
         return self._columns[place]
+
+
+def _of_parts(baseline: Baseline, values: npt.NDArray[np.float64], references: npt.NDArray[np.int64]) -> BaselineValues:
+    """The baselines of all keys (rows), some at a time: each takes many times the memory of its values."""
+    padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
+    step = max(_AT_ONCE // max(references.size, 1), 1)
+    parts = [baseline_of(baseline, padded[low : low + step, references]) for low in range(0, len(padded), step)]
+    names = BaselineValues.__dataclass_fields__
+    return BaselineValues(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _said(rule: CompiledRule) -> str:

@@ -136,7 +136,8 @@ class _Answer(http.client.HTTPResponse):
     """An answer whose head has to end: the standard library takes one that is cut off there for a whole one."""
 
     def begin(self) -> None:
-        stream, lines = self.fp, _Lines(self.fp)
+        stream: Any = self.fp
+        lines: Any = _Lines(stream)
         self.fp = lines
         try:
             super().begin()
