@@ -34,9 +34,10 @@ _LETTERS: Final = 1 << 15
 """Dead letters beyond which a Decoded has fewer records: they take several hundred bytes each."""
 _LETTER: Final = 896
 """Bytes that a dead letter takes besides its payload on its way into its file."""
-_BATCH_SHARE: Final = 8
-_LETTERS_SHARE: Final = 16
-"""The events of one Decoded take this part of a piece's memory at the most, and its dead letters that part."""
+_ROW: Final = 1 << 11
+"""Bytes of a piece's memory for each record of one Decoded: all of them may turn out to be dead letters."""
+_SHARE: Final = 16
+"""The events of one Decoded take this part of a piece's memory at the most, and so do its dead letters."""
 
 Why = tuple[str, str]
 """Stage and reason."""
@@ -106,7 +107,7 @@ def _most_letters(parsed: Parsed, raw: Texts | list[bytes] | None, memory: int) 
         quoted = int(raw.sizes.sum())
     else:
         quoted = sum(map(len, raw)) if raw is not None else _bytes_of(parsed)
-    return max(min(_LETTERS, memory // _LETTERS_SHARE // (_LETTER + quoted // max(size, 1))), 1)
+    return max(min(_LETTERS, memory // _SHARE // (_LETTER + quoted // max(size, 1))), 1)
 
 
 def _bytes_of(parsed: Parsed) -> int:
@@ -116,8 +117,8 @@ def _bytes_of(parsed: Parsed) -> int:
 def _slices(parsed: Parsed, letters: int, memory: int) -> Iterator[tuple[Parsed, int]]:
     """Parts of at most _ROWS records, fewer if many are dead, each with its first record's index."""
     size = len(parsed.rows) + len(parsed.faults)
-    most = _ROWS if len(parsed.verdicts.reasons) + len(parsed.faults) <= letters else letters
-    most = min(most, max(memory // _BATCH_SHARE * size // max(_bytes_of(parsed), 1), 1))
+    most = letters if len(parsed.verdicts.reasons) + len(parsed.faults) > letters else min(_ROWS, memory // _ROW)
+    most = min(most, max(memory // _SHARE * size // max(_bytes_of(parsed), 1), 1))
     if size <= most:
         yield parsed, 0
         return

@@ -30,7 +30,7 @@ _JOB: Final = f"{decode_parquet.__module__}:{decode_parquet.__name__}"
 _INT_LIMITS: Final = {pa.int32(): 2**31, pa.int64(): 2**63}
 _NANOS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 _ROWS: Final = 1 << 17
-_SHARE: Final = 8
+_SHARE: Final = 16
 """What is converted at once takes this part of a piece's memory."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tandem.pipelines.console.printing import print_json, say
-from tandem.schemas.errors import LaunchError, TandemError
+from tandem.schemas.errors import LaunchError, TandemError, UserError
 
 if TYPE_CHECKING:
     from tandem.runners.flink.cluster import Cluster
@@ -119,10 +119,17 @@ def stop_job(job: JobArgument = None, home: FolderOption = None, flink_master: M
 
 
 def _rest(home: Path | None, master: str | None) -> FlinkRest:
+    from tandem.runners.flink.address import check_master
     from tandem.runners.flink.cluster import Cluster
     from tandem.runners.flink.rest import FlinkRest
+    from tandem.runners.plan.launch import EMBEDDED
 
-    return FlinkRest(master) if master else Cluster.at(home).rest
+    if not master:
+        return Cluster.at(home).rest
+    check_master(master)
+    if master in EMBEDDED:
+        raise UserError(f"--flink-master {master}: such a Flink lives in a job server, and answers nobody else")
+    return FlinkRest(master)
 
 
 def _job(rest: FlinkRest, wanted: str | None) -> Job:
