@@ -22,7 +22,8 @@ __all__ = ["at_paths", "json_values", "record_json", "whole_numbers"]
 def record_json(fields: SourceFields, arrays: Mapping[str, pa.Array], row: int) -> bytes:
     """One row as canonical JSON: sorted names, no whitespace, UTF-8; values of `json_values`, at their paths."""
     record = {name: json_values(array.slice(row, 1), fields.usable[name])[0] for name, array in arrays.items()}
-    return orjson.dumps(at_paths(fields, record), option=orjson.OPT_SORT_KEYS)
+    # orjson leaves four kilobytes behind each text, and there may be many thousands of them
+    return bytes(memoryview(orjson.dumps(at_paths(fields, record), option=orjson.OPT_SORT_KEYS)))
 
 
 def at_paths(fields: SourceFields, record: Mapping[str, Any]) -> dict[str, Any]:
