@@ -84,9 +84,13 @@ def decoded(compiled: CompiledDefinition, events: pa.Table) -> Iterator[Decoded]
         yield decode_messages(source, compiled.source_columns, batch)
 
 
-@pytest.fixture(scope="module")
-def history(compiled: CompiledDefinition, events: pa.Table) -> History:
-    return history_of(compiled, decoded(compiled, events), HOUR)
+@pytest.fixture(scope="module", params=[1 << 19, 100], ids=["one block", "blocks of keys"])
+def history(request: pytest.FixtureRequest, compiled: CompiledDefinition, events: pa.Table) -> Iterator[History]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tandem.pipelines.backtest.history._ROWS", request.param)
+        made = history_of(compiled, decoded(compiled, events), HOUR)
+        assert (len(made.blocks) > 1) is (request.param == 100)
+        yield made
 
 
 def rules_of(compiled: CompiledDefinition, **rules: dict[str, Any]) -> tuple[CompiledRule, ...]:
