@@ -8,7 +8,7 @@ import os
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import grpc
 from apache_beam.options.pipeline_options import (
@@ -21,6 +21,7 @@ from apache_beam.portability.api import beam_job_api_pb2_grpc
 from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer as BeamsJobServer
 from apache_beam.runners.portability.prism_runner import PrismRunner
+from apache_beam.utils import shared
 
 from tandem.runners.beam_patches.listening import closed_to_other_users
 from tandem.runners.local.interfaces import other_interfaces
@@ -60,6 +61,9 @@ def keep_bundles_whole(options: PipelineOptions) -> None:
 class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
     """Beam's PrismRunner, whose server would otherwise outlive a killed process, idle."""
 
+    # Not Beam's handle: where its own runner has been used in this process, that holds a server that isn't bound.
+    _own: ClassVar[shared.Shared] = shared.Shared()
+
     def run_portable_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
         """See PrismRunner."""
         keep_bundles_whole(options)
@@ -76,7 +80,7 @@ class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
         """See PrismRunner."""
         if options.view_as(DebugOptions).lookup_experiment("disable_prism_server_singleton"):
             return PrismJobServer(options)
-        return PrismRunner.shared_handle.acquire(lambda: PrismJobServer(options))
+        return self._own.acquire(lambda: PrismJobServer(options))
 
 
 class PrismJobServer(JobServer):  # type: ignore[misc]

@@ -84,7 +84,7 @@ _SERVICE: Final = "asks another's service where its words are taken"
 NOT_TRIED: Final[dict[str, str]] = {
     "serve": "goes on until it is ended: tests/serving/test_hostile_requests.py asks it",
     "emulator": "goes on until it is ended: the names of its topics are tried in tests/emulator",
-    "rebuild": "takes the place of the store: tried below, by its words alone",
+    "rebuild": "takes the place of the store",
     "flink start": "starts processes",
     "live": _PIPELINE,
     "backfill": _PIPELINE,

@@ -89,3 +89,12 @@ def test_a_prism_that_others_can_reach_isnt_started(
     with pytest.raises(LaunchError, match="listens on all interfaces" if refused else "Prism ended with exit code 3"):
         server.start()
     assert (tmp_path / "started").exists() is not refused
+
+
+def test_a_server_of_beams_own_runner_isnt_used() -> None:
+    """Beam's isn't bound; it is held for as long as anybody in this process holds it."""
+    beams = PrismRunner().default_job_server(PipelineOptions())
+    assert PrismRunner.shared_handle.acquire(lambda: None) is beams
+    ours = TiedPrismRunner().default_job_server(PipelineOptions())
+    assert isinstance(ours, PrismJobServer)
+    assert TiedPrismRunner().default_job_server(PipelineOptions()) is ours

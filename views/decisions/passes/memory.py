@@ -52,8 +52,8 @@ class Remembered:
     """Of all keys."""
     frame: Frame | None
     """That of the stored episodes; None: they don't show all verdicts yet."""
-    told: set[str] | None = None
-    """Keys whose episodes this pass has changed; None: unknown."""
+    stale: set[str] | None = None
+    """Keys whose episodes this pass has changed, and which are read at the next one; None: all."""
     episodes: Episodes = field(default_factory=dict)
     """Of all keys but these."""
     open: set[str] = field(default_factory=set)
@@ -76,13 +76,13 @@ class Remembered:
     def _read(self, connection: sa.Connection, name: str, rule: str) -> None:
         if self.is_read:
             return
-        if self.told is None:
+        if self.stale is None:
             self.episodes, self.open, changed = {}, set(), None
         else:
-            changed = sorted(self.told)
+            changed = sorted(self.stale)
             for key in changed:
                 self.episodes.pop(key, None)
-            self.open -= self.told
+            self.open -= self.stale
         found = stored_episodes(connection, name, rule, changed) if changed is None or changed else {}
         self.episodes |= found
         self.open |= {key for key, rows in found.items() if any(map(_goes_on, rows))}

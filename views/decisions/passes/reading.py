@@ -61,9 +61,9 @@ class Seen:
         if held is None:
             return Remembered(publication, progress, self.kept, self.frame) if self.is_whole else None
         kept = self.kept if self.is_whole else held.kept.with_rows(window, self.changed_verdicts)
-        unread = set() if held.is_read else held.told
-        told = None if unread is None else unread | {each.key for each in self.changes}
-        return Remembered(publication, progress, kept, self.frame, told, held.episodes, held.open)
+        unread = set() if held.is_read else held.stale
+        stale = None if unread is None else unread | {each.key for each in self.changes}
+        return Remembered(publication, progress, kept, self.frame, stale, held.episodes, held.open)
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ class PassReader:
         waits = self.rule.rule.partial == "wait" and all_is_partial(self.shared.scope)
         known = min(reach.over, reach.settled) if waits else reach.over
         frame = _frame(kept, known, reach.settled)
-        if self.held is not None and self.held.frame == frame and self.held.told is not None:
-            again = changed | (self.held.told & kept.rows.keys())
+        if self.held is not None and self.held.frame == frame and self.held.stale is not None:
+            again = changed | (self.held.stale & kept.rows.keys())
             kept, keys = _rows_of(kept, again), sorted(again)
         return frame, changes_of(self.rule, kept, self._episodes(keys), known, reach.settled)
 
