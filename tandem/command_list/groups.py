@@ -111,7 +111,7 @@ RESULTS: Final[tuple[Entry, ...]] = (
     Entry(
         "send",
         "delivery.results.send",
-        "Let all windows of a span be looked at again, such as those of before a result was declared.",
+        "Let all windows of a span be looked at again, such as those of before a result or a rule was declared.",
         "tandem results send clicks --from 2026-01-04",
     ),
     Entry(
