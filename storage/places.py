@@ -99,19 +99,11 @@ class FolderPlace:
 
     def size(self, path: str) -> int:
         """See Place."""
-        target = self._path(path)
-        try:
-            return target.stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            raise ObjectMissingError(f"{target}: no such file") from None
+        return self._stat(path).st_size
 
     def identity(self, path: str) -> Hashable:
         """See Place."""
-        target = self._path(path)
-        try:
-            found = target.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            raise ObjectMissingError(f"{target}: no such file") from None
+        found = self._stat(path)
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def walk(self, prefix: str) -> Iterator[Listed]:
@@ -130,6 +122,13 @@ class FolderPlace:
             target.unlink()
         with suppress(OSError):
             target.parent.rmdir()
+
+    def _stat(self, path: str) -> os.stat_result:
+        target = self._path(path)
+        try:
+            return target.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise ObjectMissingError(f"{target}: no such file") from None
 
     def _path(self, path: str) -> Path:
         parts = path.split("/")

@@ -25,12 +25,7 @@ def select_rows(
     connection: sa.Connection, statement: _Statement, values: Mapping[str, Any]
 ) -> Sequence[tuple[Any, ...]]:
     """All rows of a statement that a module holds (not of one built for each call), as tuples."""
-    cursor = connection.connection.cursor()
-    try:
-        found: list[tuple[Any, ...]] = cursor.execute(*_prepared(connection, statement, values)).fetchall()
-        return found
-    finally:
-        cursor.close()
+    return _fetched(connection, *_prepared(connection, statement, values))
 
 
 def whole_rows(
@@ -66,15 +61,21 @@ def _pages(
 ) -> Iterable[tuple[Any, ...]]:
     """The first rows at once, and the rest, where there is one, through a cursor of the server."""
     text, given = _prepared(connection, statement, values)
-    cursor = connection.connection.cursor()
-    try:
-        first = cursor.execute(f"{text} LIMIT {_FIRST}", given).fetchall()
-    finally:
-        cursor.close()
+    first = _fetched(connection, f"{text} LIMIT {_FIRST}", given)
     yield from first
     if len(first) == _FIRST:
         with connection.execute(statement, dict(values), execution_options={"yield_per": 1_000}) as result:
             yield from islice(map(tuple, result), _FIRST, None)
+
+
+def _fetched(connection: sa.Connection, text: str, given: list[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
+    """All rows of a statement of the driver's own."""
+    cursor: Any = connection.connection.cursor()
+    try:
+        found: list[tuple[Any, ...]] = cursor.execute(text, given).fetchall()
+        return found
+    finally:
+        cursor.close()
 
 
 def delete_rows(
