@@ -32,6 +32,8 @@ class Wandering(ABC, Generic[S]):
         self.choose, self.story = Random(seed), story
         self.story.serve()
         self.generation, self.boundary, self.minutes, self.holders = 1, 0, 0.0, 1
+        self.sealed_at = 0.0
+        """The watermark when the last generation was sealed: later events of any time may be on time in the next one."""
 
     @abstractmethod
     def ways(self) -> Sequence[Way]:
@@ -54,11 +56,12 @@ class Wandering(ABC, Generic[S]):
 
     def seal(self) -> None:
         self.generation += 1
+        self.sealed_at = self.minutes
 
     def backfill(self) -> None:
         if self.generation - 1 > self.boundary:
             self.boundary = self.generation - 1
-            self.story.batch(self.boundary, max(self.minutes - self.choose.choice([0, 1, 4]), 0))
+            self.story.batch(self.boundary, max(self.sealed_at - self.choose.choice([0, 1, 4]), 0))
 
     def roll_back(self) -> None:
         publications = self.story.store.publishing.publications("visits")
@@ -80,6 +83,6 @@ class Wandering(ABC, Generic[S]):
 
     def settle_all(self, minutes: float) -> None:
         """A batch run over everything there is; every window up to a minute is settled."""
-        self.generation += 1
+        self.seal()
         self.boundary = self.generation - 1
         self.story.batch(self.boundary, minutes)
