@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -33,10 +33,13 @@ from tandem.transforms.sinks.views import serve_when_caught_up
 from tandem.views.report import status_report
 from tandem.views.storage.opening import open_store
 
-__all__ = ["note_idle_watermark", "screen_of", "watch"]
+__all__ = ["looks", "note_idle_watermark", "screen_of", "watch"]
 
-_EVERY = 1.0
-_LINE_EVERY = 10.0
+_EVERY: Final = 1.0
+"""Seconds between two looks at the view store, at least."""
+_SHARE: Final = 5
+"""Looks take at most one in so many seconds: the fold of a run that catches up needs the same processor."""
+_LINE_EVERY: Final = 10.0
 
 
 @contextmanager
@@ -54,11 +57,11 @@ def _watch(
     rates, newest = Rates(), NewestAnswers() if on_terminal else None
     if on_terminal:
         with Live(console=console, auto_refresh=False) as live:
-            while not stop.wait(_EVERY):
+            for _ in looks(stop):
                 live.update(screen_of(_facts(home, definitions, runs, rates, newest)), refresh=True)
         return
     shown = time.monotonic()
-    while not stop.wait(_EVERY):
+    for _ in looks(stop):
         facts = _facts(home, definitions, runs, rates, newest)
         if time.monotonic() - shown >= _LINE_EVERY:
             shown = time.monotonic()
@@ -66,6 +69,15 @@ def _watch(
                 if logged(each.line(), **each.fields()):
                     continue
                 console.print(each.line(), highlight=False, soft_wrap=True, markup=False)
+
+
+def looks(stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """One item a look, until the run ends. After one that took long the next one is later."""
+    spent = 0.0
+    while not stop.wait(max(_EVERY, (_SHARE - 1) * spent)):
+        begun = clock()
+        yield
+        spent = clock() - begun
 
 
 def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:

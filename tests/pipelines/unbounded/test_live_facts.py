@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from tandem.pipelines.unbounded.facts import Rates, ago, facts_of, problem_of, sparkline
-from tandem.pipelines.unbounded.screen import screen_of
+from tandem.pipelines.unbounded.screen import looks, screen_of
 from tandem.schemas.errors import TandemError
 
 SECOND = 1_000_000
@@ -34,6 +34,20 @@ def test_rates_and_their_history() -> None:
     assert (found[-1].lag, found[-1].freshness, found[-1].backlog) == (65 * SECOND, SECOND // 2, 7)
     line = found[-1].line()
     assert line.startswith("clicks: run 000001-aa, serving, 0/s, lag 1m05s, fresh 0.5s ago, backlog 7, received 300, ")
+
+
+def test_looks_that_take_long_are_further_apart() -> None:
+    waits, ends = list[float](), iter([False, False, False, True])
+
+    class Stop:
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
+            return next(ends)
+
+    stop: Any = Stop()
+    clock = iter([0.0, 0.1, 5.0, 8.0, 20.0, 20.01])
+    assert len(list(looks(stop, lambda: next(clock)))) == 3
+    assert waits == [1.0, 1.0, 12.0, 1.0], "no more than a fifth of the time goes into them"
 
 
 @pytest.mark.parametrize("early", [0, 1_200])

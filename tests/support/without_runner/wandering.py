@@ -33,7 +33,7 @@ class Wandering(ABC, Generic[S]):
         self.story.serve()
         self.generation, self.boundary, self.minutes, self.holders = 1, 0, 0.0, 1
         self.sealed_at = 0.0
-        """The watermark when the last generation was sealed: later events of any time may be on time in the next one."""
+        """The watermark when the last generation was sealed: earlier events may be on time in the next one."""
 
     @abstractmethod
     def ways(self) -> Sequence[Way]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Never
 
 import pytest
 from without_runner.result_stories import Event, Story, definition_of
 
 from tandem.schemas.time.durations import SECOND
 from tandem.views.results.due.holding import HeldBack
+from tandem.views.storage.database import Database
 
 USERS = [f"user{number:03}" for number in range(100)]
 
@@ -52,6 +54,19 @@ def test_of_a_whole_window_what_has_changed_is_sent(story: Story) -> None:
     sent = story.deliver()
     assert sorted(message["key"]["user"] for message in sent) == USERS[:70]
     assert {(message["timing"], message["revision"]) for message in sent} == {("LATE", 2)}
+
+
+def test_a_round_without_work_begins_no_write_transaction(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    story.live(Event(0.1))
+    story.watermark(1)
+    assert len(story.deliver()) == 1
+    story.deliver()
+
+    def writes(*_: object, **__: object) -> Never:
+        pytest.fail("live waits for it")
+
+    monkeypatch.setattr(Database, "write", writes)
+    assert story.deliver() == []
 
 
 def test_a_window_of_which_nothing_was_sent(story: Story) -> None:

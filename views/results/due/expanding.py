@@ -44,7 +44,12 @@ def alert_stream(rule: str) -> str:
 
 
 def expand_due(database: Database, definition: Definition, over: int, now: int) -> bool:
-    """Note some due tiles' windows; returns whether more are due. `over`: windows that end by then aren't open."""
+    """Note some due tiles' windows; returns whether more are due. `over`: windows that end by then aren't open.
+
+    Begins no write transaction where nothing is due: live waits while one is open.
+    """
+    if not _any_is_due(database, definition.name):
+        return False
     with database.write() as connection:
         rows = whole_rows(connection, result_due, _DUE, {"name": definition.name, "most": _AT_ONCE})
         if not rows:
@@ -64,6 +69,11 @@ def expand_due(database: Database, definition: Definition, over: int, now: int) 
         database.write_rows(connection, database.made(_upsert), values)
         _forget(connection, rows)
     return len(rows) == _AT_ONCE
+
+
+def _any_is_due(database: Database, name: str) -> bool:
+    with database.read() as connection:
+        return bool(whole_rows(connection, result_due, _DUE, {"name": name, "most": 1}))
 
 
 _DUE: Final = sa.text("SELECT * FROM result_due WHERE name = :name ORDER BY tile, whole, key LIMIT :most")
