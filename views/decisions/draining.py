@@ -18,12 +18,12 @@ from tandem.schemas.rules.compiled import CompiledRule, compile_rules, inhibitin
 from tandem.views.answers.reading.scope import read_scope
 from tandem.views.decisions.choosing import forget_waiting
 from tandem.views.decisions.judging import SharedAnswers, UsualAnswers
+from tandem.views.decisions.parts import write_verdicts
 from tandem.views.decisions.passes.memory import Memory
 from tandem.views.decisions.passes.reading import PassReader, Seen
 from tandem.views.decisions.progress import Progress, read_progress, write_progress
 from tandem.views.decisions.sending.groups import send_groups
 from tandem.views.decisions.superseding import supersede
-from tandem.views.decisions.verdicts import write_verdicts
 from tandem.views.decisions.writing import EpisodeWriter
 from tandem.views.results.due.expanding import expand_due
 from tandem.views.results.watermarks import WrittenWatermark
@@ -35,7 +35,7 @@ __all__ = ["Decider"]
 _TOGETHER: Final = 32
 """Most rules whose input is read together, and held until it is written."""
 _ROWS: Final = 1_000
-"""Changed verdicts and episodes after which a transaction ends: live waits while one is written."""
+"""Changed rows of verdicts and episodes after which a transaction ends: live waits while one is written."""
 
 Passes = Sequence[tuple[CompiledRule, Seen]]
 
@@ -129,7 +129,7 @@ class Decider:
     def _write_pass(self, connection: sa.Connection, rule: CompiledRule, seen: Seen, now: int) -> Progress:
         """The progress of a rule with a pass that was written."""
         name, database, before = self._compiled.definition.name, self._store.database, seen.progress
-        write_verdicts(database, connection, name, rule.name, seen.changed_verdicts)
+        write_verdicts(database, connection, name, rule.name, seen.parts)
         writer = EpisodeWriter(
             *(database, connection, self._compiled, rule, seen.scope),
             lambda key, start: seen.verdicts[key, start],
@@ -144,7 +144,7 @@ class Decider:
         """Remember a pass once its transaction has ended."""
         if progress is None:
             return None
-        if (state := seen.remembered(rule.rule.window, progress)) is not None:
+        if (state := seen.remembered(rule, progress)) is not None:
             self._memory.keep(rule.name, state)
         return len(seen.changes)
 
@@ -154,7 +154,7 @@ def _parts(passes: Passes) -> Iterator[Passes]:
     part, rows = list[tuple[CompiledRule, Seen]](), 0
     for rule, seen in passes:
         part.append((rule, seen))
-        rows += len(seen.changed) + len(seen.changes)
+        rows += len(seen.parts.written) + len(seen.changes)
         if rows >= _ROWS:
             yield part
             part, rows = [], 0

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
 
-from tandem.schemas.rules.automaton import OPEN, Codes, Hysteresis, Verdict, episodes_of
+from tandem.schemas.rules.automaton import Codes, Hysteresis, Spell, Verdict, episodes_after
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import ENDED, Change, Computed, State, Stored, settle
 from tandem.views.decisions.tables import decision_episodes
 from tandem.views.decisions.verdicts import KeptVerdicts
+from tandem.views.decisions.windows import window_starting_at
 from tandem.views.results.clocks import BEGINNING
 
-__all__ = ["EpisodeChange", "changes_of", "open_keys", "reported_windows", "stored_episodes"]
+__all__ = ["EpisodeChange", "changes_of", "is_from", "open_keys", "reported_windows", "stored_episodes"]
 
 _IN_ONE: Final = 400
 
@@ -37,27 +40,38 @@ class EpisodeChange:
 
 
 def stored_episodes(
-    connection: sa.Connection, name: str, rule: str, keys: Sequence[str] | None = None
+    connection: sa.Connection, name: str, rule: str, since: int, keys: Sequence[str] | None = None
 ) -> dict[str, list[sa.Row[Any]]]:
-    """By key the episodes that can still change, the oldest first."""
+    """By key the episodes that can still change by verdicts from a time on, the oldest first."""
     e, found = decision_episodes.c, dict[str, list[sa.Row[Any]]]()
-    ended = [state.value for state in ENDED]
-    mine = sa.select(decision_episodes).where(e.name == name, e.rule == rule, e.state.not_in(ended))
+    rows = list[sa.Row[Any]]()
     at_once = [None] if keys is None else [keys[at : at + _IN_ONE] for at in range(0, len(keys), _IN_ONE)]
-    for some in at_once:
-        part = mine if some is None else mine.where(e.key.in_(some))
-        for row in connection.execute(part.order_by(e.ordinal)):
-            found.setdefault(row.key, []).append(row)
+    for some, mine in product(at_once, _can_change(name, rule, since)):
+        query = sa.select(decision_episodes).where(mine)
+        rows += connection.execute(query if some is None else query.where(e.key.in_(some)))
+    for row in sorted(rows, key=attrgetter("ordinal")):
+        found.setdefault(row.key, []).append(row)
     return found
 
 
-def open_keys(connection: sa.Connection, name: str, rule: str) -> list[str]:
-    """Keys with firing or unsettled episodes: time alone may change them."""
+def open_keys(connection: sa.Connection, name: str, rule: str, since: int) -> list[str]:
+    """Keys with firing or unsettled episodes: time alone may change them. `since`: all windows before are settled."""
     e = decision_episodes.c
     waits = (e.resolved.is_(None)) | (e.state == State.TENTATIVE.value) | (e.settled_resolved.is_(None))
-    ended = [state.value for state in ENDED]
-    query = sa.select(e.key).where(e.name == name, e.rule == rule, e.state.not_in(ended), waits)
-    return list(connection.execute(query.distinct()).scalars())
+    queries = (sa.select(e.key).where(mine, waits).distinct() for mine in _can_change(name, rule, since))
+    return sorted({key for query in queries for key in connection.execute(query).scalars()})
+
+
+def _can_change(name: str, rule: str, since: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """The conditions of episodes that go on, and of others that were resolved at a time or later: each by an index."""
+    e = decision_episodes.c
+    mine = (e.name == name) & (e.rule == rule) & e.state.not_in([state.value for state in ENDED])
+    return mine & e.resolved.is_(None), mine & (e.resolved >= since)
+
+
+def is_from(row: sa.Row[Any], since: int) -> bool:
+    """Whether an episode can change by verdicts from a time on: it wasn't resolved before."""
+    return row.resolved is None or row.resolved >= since
 
 
 def changes_of(
@@ -81,30 +95,22 @@ def changes_of(
     for key in sorted(now.keys() | (stored.keys() & kept.rows.keys())):  # others have nothing that could change
         batch = {fired: (last, resolved) for _, fired, last, resolved in by_batch.get(key, [])}
         computed = [Computed(*each, settled=each[1] in batch) for each in now.get(key, [])]
-        rows = {row.id: row for row in stored.get(key, [])}
+        rows = {row.id: row for row in stored.get(key, []) if is_from(row, kept.since)}
         told = [Stored(r.id, r.since, r.fired, r.last, r.resolved, State(r.state)) for r in rows.values()]
         for change in settle(told, computed, settled_to):
-            made = _change(kept, key, change, rows, batch, computed)
+            made = _change(rule, key, change, rows, batch, computed)
             if _differs(made):
                 found.append(made)
     return found
 
 
-_Row = tuple[int, int, int, int | None]
-
-
-def _by_key(kept: KeptVerdicts, codes: Codes, hysteresis: Hysteresis) -> dict[str, list[_Row]]:
-    """(since, fired, last, resolved) of each key's episodes, as starts of windows."""
-    made, starts, found = episodes_of(codes, hysteresis), kept.grid.starts, dict[str, list[_Row]]()
-    columns = (made.key, made.since, made.fired, made.last, made.resolved)
-    for key, since, fired, last, resolved in zip(*(column.tolist() for column in columns), strict=True):
-        ended = None if resolved == OPEN else int(starts[resolved])
-        found.setdefault(kept.keys[key], []).append((int(starts[since]), int(starts[fired]), int(starts[last]), ended))
-    return found
+def _by_key(kept: KeptVerdicts, codes: Codes, hysteresis: Hysteresis) -> dict[str, list[Spell]]:
+    found = episodes_after(codes, kept.standings, kept.grid.starts, hysteresis)
+    return {kept.keys[row]: spells for row, spells in found.items()}
 
 
 def _change(
-    kept: KeptVerdicts,
+    rule: CompiledRule,
     key: str,
     change: Change,
     rows: dict[str, sa.Row[Any]],
@@ -116,8 +122,9 @@ def _change(
         assert row is not None
         into = computed[change.into].fired if change.into is not None else None
         return EpisodeChange(key, change, row, row.until, None, into)
-    until = int(kept.grid.ends[kept.grid.place(change.computed.last)])
-    return EpisodeChange(key, change, row, until, batch.get(change.computed.fired))
+    last = window_starting_at(rule.rule.window, change.computed.last)
+    assert last is not None
+    return EpisodeChange(key, change, row, last[1], batch.get(change.computed.fired))
 
 
 def reported_windows(made: EpisodeChange) -> list[int]:

@@ -22,7 +22,7 @@ class Progress:
     first: int | None = None
     over_to: int | None = None
     settled_to: int | None = None
-    dirty: bool = False
+    unshown: int | None = None
     passes: int = 0
     episodes: int = 0
 
@@ -31,17 +31,17 @@ class Progress:
         known = [each for each in (self.over_to, over_to) if each is not None]
         return replace(self, over_to=max(known, default=None), settled_to=settled_to)
 
-    def after(self, *, dirty: bool, episodes: int) -> Progress:
+    def after(self, *, unshown: int | None, episodes: int) -> Progress:
         """The progress after one more pass."""
-        return replace(self, dirty=dirty, episodes=episodes, passes=self.passes + 1)
+        return replace(self, unshown=unshown, episodes=episodes, passes=self.passes + 1)
 
 
 def read_progress(connection: sa.Connection, name: str) -> dict[str, Progress]:
     """The stored progress of each rule that was begun."""
     rows = whole_rows(connection, decision_progress, _OF_NAME, {"name": name})
     return {
-        rule: Progress(version, first, over_to, settled_to, bool(dirty), int(passes), int(episodes))
-        for _, rule, version, first, over_to, settled_to, dirty, passes, episodes in rows
+        rule: Progress(version, first, over_to, settled_to, unshown, int(passes), int(episodes))
+        for _, rule, version, first, over_to, settled_to, unshown, passes, episodes in rows
     }
 
 
@@ -51,5 +51,5 @@ _OF_NAME: Final = sa.text("SELECT * FROM decision_progress WHERE name = :name")
 def write_progress(database: Database, connection: sa.Connection, name: str, rule: str, progress: Progress) -> None:
     """Store the progress of a rule."""
     known = (progress.version, progress.first, progress.over_to, progress.settled_to)
-    row = (name, rule, *known, int(progress.dirty), progress.passes, progress.episodes)
+    row = (name, rule, *known, progress.unshown, progress.passes, progress.episodes)
     database.write_rows(connection, database.overwrite(decision_progress), [row])

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import ENDED, State
+from tandem.views.decisions.parts import drop_verdicts, last_window
 from tandem.views.decisions.progress import Progress, read_progress, write_progress
 from tandem.views.decisions.sending.notices import Episode, message_of
 from tandem.views.decisions.sending.records import send_state
 from tandem.views.decisions.tables import decision_episodes, decision_receipts
-from tandem.views.decisions.verdicts import drop_verdicts, last_window, stored_verdicts
 from tandem.views.decisions.windows import grid_of
 from tandem.views.results.clocks import BEGINNING
 from tandem.views.results.due.expanding import alert_stream
@@ -72,14 +72,14 @@ def _begin(
     now: int,
 ) -> None:
     name = compiled.definition.name
-    last = last_window(stored_verdicts(connection, name, rule.name))
+    last = last_window(connection, name, rule.name)
     if progress.version:
         _close(database, connection, compiled, rule.name, rule, now)
         first = _first_open(rule, over, last) if rule.first is None else rule.first
     else:
         first = rule.first if rule.first is not None else _first_waiting(connection, name, rule)
     _wait_again(database, connection, name, rule, first, max(over, last or BEGINNING), now)
-    begun = Progress(rule.version, first, None, None, False, progress.passes + 1, progress.episodes)
+    begun = Progress(rule.version, first, None, None, None, progress.passes + 1, progress.episodes)
     write_progress(database, connection, name, rule.name, begun)
 
 

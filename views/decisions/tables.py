@@ -13,22 +13,25 @@ __all__ = [
     "decision_progress",
     "decision_receipts",
     "decision_silences",
-    "decision_verdicts",
+    "decision_verdict_parts",
 ]
 
-decision_verdicts = sa.Table(
-    "decision_verdicts",
+decision_verdict_parts = sa.Table(
+    "decision_verdict_parts",
     METADATA,
     part("name", sa.Text()),
     part("rule", sa.Text()),
+    part("part"),
     part("key", key_text()),
     count("first"),
     count("last"),
     sa.Column("codes", sa.LargeBinary(), nullable=False),
+    text("before"),
     crc(),
     **WITHOUT_ROWID,
 )
-"""By rule and key the verdicts of the windows that start from `first` to `last`, a byte each, packed by zlib."""
+"""By rule, part of time and key the verdicts of the windows that start from `first` to `last`, a byte each, packed by
+zlib, and what stands before the part. See `tandem.views.decisions.parts`."""
 
 decision_episodes = sa.Table(
     "decision_episodes",
@@ -57,7 +60,8 @@ decision_episodes = sa.Table(
     text("acknowledged_by"),
     text("note"),
     crc(),
-    sa.Index("decision_episodes_by_key", "name", "rule", "key", "ordinal"),
+    sa.Index("decision_episodes_of_key", "name", "rule", "key", "resolved"),
+    sa.Index("decision_episodes_by_end", "name", "rule", "resolved"),
 )
 """Alerts. `since`, `fired`, `last` and `resolved` (null while it fires) are starts of windows, `until` the end of the
 last one; `settled_last` and `settled_resolved` are the same by settled windows alone, where `settled` is 1. `ordinal`:
@@ -84,13 +88,14 @@ decision_progress = sa.Table(
     sa.Column("first", sa.BigInteger()),
     sa.Column("over_to", sa.BigInteger()),
     sa.Column("settled_to", sa.BigInteger()),
-    count("dirty"),
+    sa.Column("unshown", sa.BigInteger()),
     count("passes"),
     count("episodes"),
     crc(),
 )
 """The progress of a rule: its version ('': it is gone), the first window (null: from the beginning), the start of the
-last window that was over and of the last that was settled. `dirty`: verdicts were written that episodes don't show yet.
+last window that was over and of the last that was settled. `unshown`: the first window with verdicts that episodes
+don't show yet (null: they show all).
 `passes` counts every transaction: a pass that read another number writes nothing. `episodes`: number of episodes so
 far."""
 

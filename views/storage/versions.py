@@ -11,8 +11,8 @@ from tandem.views.storage.tables import SCHEMA_VERSION
 __all__ = ["MIGRATED", "THIS", "refused"]
 
 THIS: Final = frozenset({SCHEMA_VERSION})
-MIGRATED: Final = frozenset({9, SCHEMA_VERSION})
-"""Versions that `tandem store migrate` brings to this one: only tables were added since."""
+MIGRATED: Final = frozenset({9, 10, SCHEMA_VERSION})
+"""Versions that `tandem store migrate` brings to this one: tables were added since, and verdicts cut into parts."""
 
 
 def refused(where: object, found: Sequence[int]) -> StoreError:

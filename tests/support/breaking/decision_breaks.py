@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tandem.schemas.rules import settling
-from tandem.views.decisions import choosing, draining, progress, superseding, writing
+from tandem.views.decisions import choosing, draining, parts, progress, superseding, writing
 from tandem.views.decisions.judging import usual_answers
 from tandem.views.decisions.passes import memory, reading
 from tandem.views.decisions.sending import groups, records
@@ -36,8 +36,12 @@ def _first_hop(rule: Any, changed: Any, last: Any) -> Any:
     return _compared_with(rule, changed, last) if isinstance(changed, list) else []
 
 
-def _no_rows(seen: reading.Seen) -> KeptVerdicts:
-    return KeptVerdicts([], seen.kept.grid, seen.kept.codes[:0])
+def _no_rows(*_: Any) -> parts.ChangedParts:
+    return parts.ChangedParts()
+
+
+def _from_what_is_over(reader: reading.PassReader, chosen: Any, goal: progress.Progress) -> int:
+    return parts.part_of(reader.rule, goal.over_to)
 
 
 def _whatever_is_remembered(self: memory.Memory, rule: str, *stored: Any) -> Any:
@@ -72,7 +76,9 @@ _PLACES: dict[str, tuple[Any, str, Any]] = {
         usual_answers.UsualAnswers, "alerting", lambda self, *place: place[-1][0] < 0,
     ),
     "what-is-left-out-by-a-changed-window-isnt-judged-again": (choosing, "_compared_with", _first_hop),
-    "verdicts-that-changed-arent-written": (reading.Seen, "changed_verdicts", property(_no_rows)),
+    "verdicts-that-changed-arent-written": (reading, "changed_parts", _no_rows),
+    "what-stands-before-a-part-isnt-written": (parts, "_stand_anew", lambda *_: set()),
+    "what-isnt-settled-is-cut-off": (reading.PassReader, "_since", _from_what_is_over),
     "what-is-remembered-is-believed": (memory.Memory, "of", _whatever_is_remembered),
     "time-changes-nothing-that-is-remembered": (reading, "_frame", lambda *_: memory.Frame(0, 0, 0)),
     "a-rule-that-is-gone-is-forgotten": (superseding, "Progress", _without_counts),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from tandem.schemas.time.durations import MINUTE, SECOND
+from tandem.views.decisions import parts
 from tandem.views.decisions.draining import Decider
 from tandem.views.decisions.handling import silence
 from tandem.views.results.due.expanding import expand_due
 from without_runner.alert_stories import AlertStory, minutes, rules_definition
 from without_runner.result_stories import BEGIN, Event
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "parts_of"]
 
 BUSY = "{busy: {window: 1m, expr: n >= 2, to: log}}"
 
@@ -20,6 +24,13 @@ def story_of(folder: Path, rules: str) -> AlertStory:
     story = AlertStory(folder / "v.db", rules_definition(rules))
     story.serve()
     return story
+
+
+@contextmanager
+def parts_of(windows: int) -> Iterator[None]:
+    """Verdicts lie in parts of so few windows."""
+    with patch.object(parts, "_WINDOWS", windows):
+        yield
 
 
 def busy(story: AlertStory, minute: float, user: str = "ann", generation: int = 1) -> None:
@@ -394,6 +405,65 @@ def windows_without_data(folder: Path) -> None:
     assert story.settled() == story.backtested() != []
 
 
+def an_alert_goes_on_from_part_to_part(folder: Path) -> None:
+    """It fires in one part of time, goes on through others, at which no verdict before is read, and ends."""
+    with parts_of(2):
+        story = story_of(folder, BUSY)
+        for minute in range(7):
+            busy(story, minute, generation=minute + 1)
+            busy(story, minute, "bob", minute + 1)
+            story.watermark(minute + 1)
+            story.deliver()
+            story.batch(minute + 1, minute + 1)
+            story.deliver()
+        assert story.states() == [("CONFIRMED", '["ann"]', 0.0), ("CONFIRMED", '["bob"]', 0.0)]
+        story.watermark(8)
+        assert story.told() == [
+            ("CONFIRMED", "resolved", "ann", "08:00", "08:06"),
+            ("CONFIRMED", "resolved", "bob", "08:00", "08:06"),
+        ]
+        assert story.settled() == story.backtested() != []
+
+
+def what_isnt_settled_is_kept_through_parts(folder: Path) -> None:
+    """An alert that live alone has raised waits for batch, however long ago it was."""
+    with parts_of(2):
+        story = story_of(folder, BUSY)
+        story.live(Event(0.1))
+        story.watermark(1)
+        story.batch(1, 1)
+        busy(story, 1, generation=2)
+        for minute in range(2, 12):
+            story.watermark(minute)
+            busy(story, minute, "bob", 2)
+            story.deliver()
+        story.batch(2, 10)
+        assert ("CONFIRMED", "resolved", "ann", "08:01", "08:01") in story.told()
+        assert story.settled() == story.backtested() != []
+
+
+def what_batch_corrects_long_after(folder: Path) -> None:
+    """Late events of a part that nobody reads any more make two alerts one, and begin another."""
+    with parts_of(2):
+        story = story_of(folder, BUSY)
+        for minute in (1, 3, 4, 5, 9):
+            busy(story, minute)
+        story.watermark(12)
+        story.batch(1, 12)
+        story.deliver()
+        assert [minutes(each.since) for each in story.settled()] == [1, 3, 9]
+        story.too_late(Event(2.1, generation=2), Event(2.2, generation=2), Event(7.1, generation=2))
+        story.too_late(Event(7.2, generation=2))
+        story.live(Event(12.1, generation=2))
+        story.batch(2, 12)
+        assert sorted(story.told()) == [
+            ("MERGED", "resolved", "ann", "08:03", "08:05"),
+            ("RAISED_LATE", "resolved", "ann", "08:07", "08:07"),
+        ]
+        assert [minutes(each.since) for each in story.settled()] == [1, 7, 9]
+        assert story.settled() == story.backtested()
+
+
 def messages_say_what_was_decided_by_what(folder: Path) -> None:
     story = story_of(
         folder,
@@ -452,6 +522,9 @@ CASES = (
     windows_with_alerts_arent_compared_with,
     what_is_left_out_changes_what_is_usual,
     windows_without_data,
+    an_alert_goes_on_from_part_to_part,
+    what_isnt_settled_is_kept_through_parts,
+    what_batch_corrects_long_after,
     messages_say_what_was_decided_by_what,
 )
 """Each is given an empty folder, and fails where alerts aren't told as they should be."""

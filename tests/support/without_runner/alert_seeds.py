@@ -12,14 +12,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.rules.compiled import CompiledRule, compile_rules
 from tandem.schemas.time.durations import MINUTE
+from tandem.views.decisions import parts
 from tandem.views.decisions.draining import Decider
+from tandem.views.decisions.progress import Progress, read_progress
 from tandem.views.decisions.tables import decision_receipts
+from tandem.views.results.clocks import BEGINNING
 from without_runner.alert_stories import AlertStory, rules_definition
 from without_runner.result_stories import BEGIN
 from without_runner.wandering import Wandering, Way
 
-__all__ = ["RULES", "check_alerts", "wandered"]
+__all__ = ["RULES", "check_alerts", "check_parts", "wandered"]
 
 RULES = {
     "plain": "{r: {window: 1m, expr: n >= 2, to: log}}",
@@ -115,6 +119,7 @@ class WanderingAlerts(Wandering[AlertStory]):
         self.take_over()
         self.story.deliver()
         assert self.story.settled() == self.story.backtested()
+        check_parts(self.story)
         self.boundaries += 1
 
     def settle(self) -> None:
@@ -169,6 +174,24 @@ def _check(story: AlertStory) -> None:
     assert {*told} <= {*recorded}, "sent, and not recorded"
     for row in story.episodes():
         assert [revision for episode, revision in recorded if episode == row.id] == list(range(1, row.revision + 1))
+
+
+def check_parts(story: AlertStory) -> None:
+    """The rows of verdicts are those that all verdicts make at once: what stands before each part is of all before."""
+    name, database = story.compiled.definition.name, story.store.database
+    with database.read() as connection:
+        progress = read_progress(connection, name)
+        for rule in compile_rules(story.compiled, story.compiled.definition.rules):
+            if rule.name in progress and progress[rule.name].unshown is None:
+                _check_rule(rule, progress[rule.name], parts.stored_verdicts(connection, name, rule.name, BEGINNING))
+
+
+def _check_rule(rule: CompiledRule, progress: Progress, stored: list[parts.StoredPart]) -> None:
+    at_once = parts.on_grid((row._replace(before="") for row in stored), rule.rule.window, BEGINNING)
+    over = [] if progress.over_to is None else [progress.over_to]
+    at_once = at_once.widened(rule.rule.window, (), over if len(at_once.keys) else ())
+    expected = parts.all_parts(rule, at_once, parts.part_of(rule, progress.over_to))
+    assert sorted(stored) == sorted(expected.written)
 
 
 def _each_alert(sent: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

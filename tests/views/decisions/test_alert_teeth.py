@@ -29,6 +29,8 @@ FOUND_BY: list[tuple[str, Callable[[Path], None]]] = [
     ("windows-with-alerts-are-compared-with", alerts.windows_with_alerts_arent_compared_with),
     ("what-is-left-out-by-a-changed-window-isnt-judged-again", alerts.what_is_left_out_changes_what_is_usual),
     ("verdicts-that-changed-arent-written", alerts.what_another_wrote_is_read_again),
+    ("what-stands-before-a-part-isnt-written", alerts.an_alert_goes_on_from_part_to_part),
+    ("what-isnt-settled-is-cut-off", alerts.what_isnt_settled_is_kept_through_parts),
     ("what-is-remembered-is-believed", alerts.what_another_wrote_is_read_again),
     ("time-changes-nothing-that-is-remembered", alerts.time_alone_ends_what_is_remembered),
     ("a-rule-that-is-gone-is-forgotten", alerts.a_rule_that_returns_begins_anew),

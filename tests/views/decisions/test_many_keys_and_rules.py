@@ -14,7 +14,7 @@ from tandem.schemas.time.durations import MINUTE
 from tandem.views.answers.reading.rows import span_rows
 from tandem.views.decisions import draining
 from tandem.views.decisions.judging import window_answers
-from tandem.views.decisions.verdicts import write_verdicts
+from tandem.views.decisions.parts import write_verdicts
 
 EVERYBODY = [f"user{number:03}" for number in range(140)]
 BUSY = "{busy: {window: 1m, expr: n >= 2, early: 5s, to: log}}"

@@ -16,6 +16,10 @@ from typing import Any, Final
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner, Result
+from without_runner.alert_cases import busy, parts_of
+from without_runner.alert_seeds import check_parts
+from without_runner.alert_stories import AlertStory, rules_definition, rules_text
+from without_runner.result_stories import Event
 
 from tandem.app import app
 from tandem.schemas.errors import StoreError
@@ -25,8 +29,15 @@ from tandem.views.storage.tables import SCHEMA_VERSION
 from tandem.views.store import ViewStore
 
 STORES: Final = Path(__file__).parent / "stores"
-LATER: Final = ("bucket_loads", "compactions", "decision_grouped", "decision_groups", "layer_lists", "rollup_files")
-"""Tables that came since version 9."""
+LATER: Final = (
+    *("bucket_loads", "compactions", "decision_grouped", "decision_groups", "decision_progress"),
+    *("decision_verdict_parts", "layer_lists", "rollup_files"),
+)
+"""Tables that came, or took another form, since version 9."""
+RULES: Final = (
+    "{busy: {window: 1m, expr: n >= 2, for: 1m, keep_firing_for: 1m, to: log}, "
+    "gone: {window: 1m, expr: n >= 100, no_data: alert, for: 2m, forget: 9m, to: log}}"
+)
 
 
 @pytest.fixture
@@ -81,6 +92,52 @@ def test_what_came_later_works(older: Path) -> None:
     assert compacted.exit_code == 0, compacted.output
     answers = tandem("export", "clicks", *store)
     assert answers.stdout.splitlines() == (STORES / "version_9.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def as_version_10_did(story: AlertStory) -> None:
+    """What the store `version_10.sql` went through, by version 10's own program."""
+    story.serve()
+    for minute in range(6):
+        busy(story, minute, "ann", 1)
+        if minute in (0, 1, 2, 5):
+            busy(story, minute, "bob", 1)
+        story.watermark(minute + 1)
+        story.deliver()
+    story.batch(1, 3)
+    story.deliver()
+    busy(story, 6, "ann", 2)
+    story.live(Event(6.5, user="cid", generation=2))
+    story.watermark(7)
+    story.deliver()
+
+
+@pytest.mark.parametrize("windows", [2, 1_024])
+def test_alerts_go_on(tmp_path: Path, windows: int) -> None:
+    """Their verdicts are cut into parts by the next pass: nothing is told anew, and late data of before are judged."""
+    known = AlertStory(tmp_path / "known.db", rules_definition(RULES), rules_text(RULES))
+    as_version_10_did(known)
+    path = tmp_path / "views.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((STORES / "version_10.sql").read_text(encoding="utf-8"))
+    assert migrate(f"sqlite:///{path}").made == ("decision_progress", "decision_verdict_parts")
+    story = AlertStory(path, known.compiled, rules_text(RULES))
+    for name in ("run", "events", "late", "counted", "batches", "segments"):
+        setattr(story, name, getattr(known, name))
+    told = [tuple(row)[:13] for row in known.episodes()]
+    assert [tuple(row)[:13] for row in story.episodes()] == told
+    with parts_of(windows):
+        assert story.deliver() == []
+        assert [tuple(row)[:13] for row in story.episodes()] == told
+        check_parts(story)
+        story.too_late(Event(3.1, user="bob", generation=2), Event(3.2, user="bob", generation=2))
+        story.live(Event(11.5, user="cid", generation=2))
+        story.watermark(12)
+        story.deliver()
+        story.batch(2, 12)
+        story.deliver()
+        check_parts(story)
+        assert story.settled() == story.backtested()
+        assert len(story.settled()) > len(told)
 
 
 def _of_version_8(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.rules.settling import State
-from tandem.views.decisions.episodes import stored_episodes
+from tandem.views.decisions.episodes import is_from, stored_episodes
 from tandem.views.decisions.progress import Progress
 from tandem.views.decisions.verdicts import KeptVerdicts
 
@@ -49,7 +49,7 @@ class Remembered:
     publication: int
     progress: Progress
     kept: KeptVerdicts
-    """Of all keys."""
+    """Of all keys, at least from the part on that has the last settled window."""
     frame: Frame | None
     """That of the stored episodes; None: they don't show all verdicts yet."""
     stale: set[str] | None = None
@@ -73,6 +73,14 @@ class Remembered:
         self._read(connection, name, rule)
         return sorted(self.open)
 
+    def forget_before(self, since: int) -> None:
+        """Forget verdicts before a part, and episodes that were resolved by then."""
+        if since <= self.kept.since:
+            return
+        self.kept = self.kept.from_part(since)
+        late = {key: [row for row in rows if is_from(row, since)] for key, rows in self.episodes.items()}
+        self.episodes = {key: rows for key, rows in late.items() if rows}
+
     def _read(self, connection: sa.Connection, name: str, rule: str) -> None:
         if self.is_read:
             return
@@ -83,7 +91,8 @@ class Remembered:
             for key in changed:
                 self.episodes.pop(key, None)
             self.open -= self.stale
-        found = stored_episodes(connection, name, rule, changed) if changed is None or changed else {}
+        read = changed is None or bool(changed)
+        found = stored_episodes(connection, name, rule, self.kept.since, changed) if read else {}
         self.episodes |= found
         self.open |= {key for key, rows in found.items() if any(map(_goes_on, rows))}
         self.is_read = True
@@ -92,7 +101,8 @@ class Remembered:
     def size(self) -> int:
         """About how many bytes it takes."""
         episodes = sum(map(len, self.episodes.values()))
-        return int(self.kept.codes.nbytes) + _OF_KEY * len(self.kept.keys) + _OF_EPISODE * episodes
+        standing = sum(map(len, self.kept.before.values()))
+        return int(self.kept.codes.nbytes) + _OF_KEY * (len(self.kept.keys) + standing) + _OF_EPISODE * episodes
 
 
 def _goes_on(row: sa.Row[Any]) -> bool:

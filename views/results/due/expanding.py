@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.time.windows import SessionWindow
+from tandem.views.results.clocks import BEGINNING
 from tandem.views.results.due.marking import fresh_mark
 from tandem.views.results.due.windows import Windowed, held_windows
 from tandem.views.results.revisions.answering import MOST_BY_KEY
@@ -91,7 +92,7 @@ def _held(
     name, start, end = place
     result = definition.results.get(name)
     if result is None:
-        rule = {"name": definition.name, "rule": name.removeprefix(_ALERT)}
+        rule = {"name": definition.name, "rule": name.removeprefix(_ALERT), "first": BEGINNING}
         return keys if None in keys else _few_or_all(connection, keys, _JUDGED, rule)
     if isinstance(result.window, SessionWindow):
         return keys
@@ -112,9 +113,12 @@ def _few_or_all(
 
 
 _JUDGED: Final = sa.text(
-    "SELECT count(*) FROM (SELECT 1 FROM decision_verdicts WHERE name = :name AND rule = :rule LIMIT :most) AS judged"
+    "SELECT count(*) FROM (SELECT DISTINCT key FROM decision_verdict_parts WHERE name = :name AND rule = :rule "
+    "AND part >= coalesce((SELECT max(part) FROM decision_verdict_parts WHERE name = :name AND rule = :rule "
+    "AND part < (SELECT max(part) FROM decision_verdict_parts WHERE name = :name AND rule = :rule)), :first) "
+    "LIMIT :most) AS judged"
 )
-"""Number of keys that a rule has verdicts of, up to a limit."""
+"""Number of keys that a rule has verdicts of in its last two parts of time, up to a limit."""
 
 _SENT: Final = sa.text(
     "SELECT count(*) FROM (SELECT 1 FROM result_revisions "

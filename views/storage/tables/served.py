@@ -10,7 +10,7 @@ from tandem.views.storage.columns import METADATA, count, crc, number, part, tex
 
 __all__ = ["SCHEMA_VERSION", "definitions", "pointers", "publications", "store_version"]
 
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 11
 """Rises with every change of these tables; a store of another version is refused."""
 
 store_version = sa.Table(

@@ -12,16 +12,16 @@ from without_runner.alert_seeds import RULES, wandered
 from without_runner.alert_stories import AlertStory
 
 from tandem.views.decisions import episodes
+from tandem.views.decisions.parts import stored_verdicts
 from tandem.views.decisions.passes import memory, reading
 from tandem.views.decisions.tables import (
     decision_episodes,
     decision_progress,
     decision_receipts,
-    decision_verdicts,
+    decision_verdict_parts,
 )
-from tandem.views.decisions.verdicts import stored_verdicts
 
-TABLES = (decision_episodes, decision_receipts, decision_verdicts, decision_progress)
+TABLES = (decision_episodes, decision_receipts, decision_verdict_parts, decision_progress)
 
 
 def everything(story: AlertStory) -> list[Any]:

@@ -14,13 +14,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OPEN", "Episodes", "Hysteresis", "Verdict", "episodes_of", "with_no_data"]
+__all__ = ["NEVER", "OPEN", "Codes", "Episodes", "Hysteresis", "Places", "Verdict", "episodes_of", "with_no_data"]
 
 Codes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
 OPEN: Final = -1
 """In the place of the window at which an episode is resolved: none yet."""
+NEVER: Final = -(2**62)
+"""In the place of a key's last window with data: it had none."""
 
 
 class Verdict(IntEnum):
@@ -96,10 +98,11 @@ def episodes_of(verdicts: Codes, hysteresis: Hysteresis) -> Episodes:
     )
 
 
-def with_no_data(verdicts: Codes, hysteresis: Hysteresis) -> Codes:
+def with_no_data(verdicts: Codes, hysteresis: Hysteresis, before: Places | None = None) -> Codes:
     """The verdicts, with NO_DATA replaced as the rule says.
 
-    Windows before a key's first with data change nothing; those of a forgotten key are OK.
+    Windows before a key's first with data change nothing; those of a forgotten key are OK. `before`: by row the column,
+    a negative number, of the last window with data that lies before these; NEVER without one.
     """
     missing = verdicts == Verdict.NO_DATA
     if not missing.any():
@@ -107,10 +110,12 @@ def with_no_data(verdicts: Codes, hysteresis: Hysteresis) -> Codes:
     if hysteresis.no_data == Verdict.OK:
         return np.where(missing, np.uint8(Verdict.OK), verdicts)
     columns = np.arange(verdicts.shape[1], dtype=np.int64)
-    seen = np.maximum.accumulate(np.where(missing, np.int64(-1), columns), axis=1)
+    seen = np.maximum.accumulate(np.where(missing, np.int64(NEVER), columns), axis=1)
+    if before is not None:
+        seen = np.maximum(seen, before[:, None])
     codes = np.where(missing, np.uint8(hysteresis.no_data), verdicts)
     codes[missing & (columns - seen > hysteresis.forget)] = Verdict.OK
-    codes[missing & (seen < 0)] = Verdict.CANT_JUDGE
+    codes[missing & (seen == NEVER)] = Verdict.CANT_JUDGE
     return codes
 
 
