@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
-
 from tandem.storage.objects import Listed, ObjectExistsError, ObjectMissingError, Objects, UnavailableError
 
 __all__ = ["RetriedObjects", "RetryLimits"]
@@ -84,6 +82,8 @@ class RetriedObjects:
         self._with_retries(lambda: self._objects.delete(key))
 
     def _with_retries(self, operation: Callable[[], T]) -> T:
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
         limits = self._limits
         tries = Retrying(
             retry=retry_if_exception_type(UnavailableError),

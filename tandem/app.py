@@ -6,16 +6,14 @@ import os
 import signal
 import sys
 import threading
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import LazyLoader
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from tandem.command_group import CommandGroup
 from tandem.command_list.commands import COMMANDS
 from tandem.command_list.entry import Flags
+from tandem.later_imports import start_quickly
 from tandem.schemas.telemetry.logs import VARIABLE, log_as, log_format
 
 __all__ = ["app", "main"]
@@ -62,33 +60,12 @@ def _versions() -> str:
     return f"tandem {version('tandem-beam')} (Apache Beam {beam}, Python {python})"
 
 
-_WITHOUT_PANDAS: Final = frozenset({"query", "status", "alerts", "results", "publications", "keys", "check"})
+_ASKING: Final = frozenset({"query", "status", "alerts", "results", "publications", "keys", "check"})
+"""Commands that mostly take as long as their imports."""
 
 
 def main() -> None:
     """Run the command line; an error is one line and an exit code."""
-    if sys.argv[1:2] and sys.argv[1] in _WITHOUT_PANDAS:
-        sys.meta_path[:0] = [_NoPandas(), _ComputesLater()]
+    if sys.argv[1:2] and sys.argv[1] in _ASKING:
+        start_quickly()
     app()
-
-
-class _ComputesLater(MetaPathFinder):
-    """Defers the code of `pyarrow.compute`, which wraps Arrow's functions one by one; few queries use any."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        """A spec of that module whose code runs at its first use; None for other modules."""
-        if fullname != "pyarrow.compute":
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = LazyLoader(spec.loader)
-        return spec
-
-
-class _NoPandas(MetaPathFinder):
-    """Hides pandas from Arrow, which imports it to recognize its types: half a second for a single query."""
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        """Raise ModuleNotFoundError for pandas; None for every other module."""
-        if fullname == "pandas":
-            raise ModuleNotFoundError("No module named 'pandas'", name=fullname)

@@ -33,7 +33,7 @@ class SafeConsole(Console):
 def console(*, stderr: bool = False) -> Console:
     """Standard output, or stderr; with a fixed width where it isn't a terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    return SafeConsole(highlight=False, stderr=stderr, width=None if stream.isatty() else _WIDTH)
+    return SafeConsole(highlight=False, emoji=False, stderr=stderr, width=None if stream.isatty() else _WIDTH)
 
 
 def progress() -> Console:

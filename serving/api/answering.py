@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from tandem.schemas.certificate import Status
-from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.errors import TandemError
 from tandem.schemas.time.calendars import Calendar
 from tandem.schemas.time.durations import format_duration
 from tandem.schemas.time.windows import SessionWindow
 from tandem.serving.api.parameters import (
     AnswerParameters,
     FreshnessParameters,
+    PointParameters,
     SeriesParameters,
     SessionParameters,
+    StepParameters,
     TopParameters,
 )
 from tandem.serving.api.problems import Problem
@@ -25,15 +28,16 @@ from tandem.serving.api.replies import AnswerAge, Reply, ReplyCache, json_reply
 from tandem.serving.api.settings import Limits
 from tandem.serving.api.store.freshness import as_of_data, check_staleness, without_freshness
 from tandem.serving.api.store.reading import OpenStore, Readers
+from tandem.serving.api.store.shared_marks import SharedMarks
 from tandem.serving.questions.answers.answer_data import answer_data
 from tandem.serving.questions.answers.asking import AnyAnswer, Question, ask, question_of
-from tandem.serving.questions.selection.naming import load_published
 from tandem.serving.questions.selection.spans import Span
 from tandem.serving.security.hidden_counts import without_counts
 from tandem.serving.security.principals import Principal
 
 __all__ = ["AnyParameters", "Asker", "Asking", "check_key", "question_for"]
 
+FreshAnswerParameters = PointParameters | StepParameters
 AnyParameters = AnswerParameters | SeriesParameters | SessionParameters | TopParameters
 R = TypeVar("R")
 
@@ -63,9 +67,15 @@ class Asking:
 
     def as_of(self, publication: int) -> CompiledDefinition:
         """The definition in the version that a publication served. Raises Problem, UserError."""
-        compiled = self.compiled
-        found = load_published(compiled.definition.name, publication, self.store.views)
-        return compile_definition(found)
+        return self.store.catalogue.published(self.compiled.definition.name, publication, self.mark)
+
+    def kept(self, publication: int | None) -> CompiledDefinition | None:
+        """The definition, or that of a publication, if it is known without asking the store; else None."""
+        catalogue = self.store.catalogue
+        found = catalogue.kept(self.name, self.principal, self.mark)
+        if found is None or publication is None:
+            return found
+        return catalogue.kept_published(found.definition.name, publication, self.mark)
 
     @property
     def restricted(self) -> bool:
@@ -86,12 +96,16 @@ class Asker:
     readers: Readers
     cache: ReplyCache
     clock: Callable[[], int]
+    marks: SharedMarks
 
     def asking(self, name: str, principal: Principal) -> Asking:
         """The definition for a caller; to be called in a reader's thread."""
         store = self.readers.store()
-        limits = self.readers.settings.limits
-        return Asking(store, name, principal, store.changes.mark(), self.clock(), limits)
+        self.marks.latest = mark = store.changes.mark()
+        return self._asking(store, name, principal, mark)
+
+    def _asking(self, store: OpenStore, name: str, principal: Principal, mark: str) -> Asking:
+        return Asking(store, name, principal, mark, self.clock(), self.readers.settings.limits)
 
     async def run(self, name: str, principal: Principal, work: Callable[[Asking], R]) -> R:
         """Run `work` on a definition in a reader's thread; returns its result."""
@@ -101,34 +115,65 @@ class Asker:
         """The reply to a question of any kind; a question that waits is replied to when its answer is FINAL, or after
         its time.
         """
-        if not isinstance(parameters, FreshnessParameters):
+        if not isinstance(parameters, PointParameters | StepParameters):
             return await self.readers.run(self.answered, name, principal, parameters)
         plain, until = without_freshness(parameters), asyncio.get_running_loop().time() + parameters.wait_seconds
         while True:
-            reply = await self.readers.run(self.answered, name, principal, plain)
+            reply = await self._reply(name, principal, plain)
             check_staleness(reply, parameters, self.clock())
             left = until - asyncio.get_running_loop().time()
             if parameters.wait is None or reply.age is None or reply.age.final or left <= 0:
                 return reply
             await asyncio.sleep(min(left, _WAIT_SECONDS))
 
+    async def _reply(self, name: str, principal: Principal, parameters: FreshAnswerParameters) -> Reply:
+        """The reply; one that is in the cache takes a look at the store's mark, no thread of its own."""
+        kept = self._kept(name, principal, parameters)
+        if kept is not None and await self.marks.current() == kept[0]:
+            return kept[1]
+        return await self.readers.run(self.answered, name, principal, parameters)
+
+    def _kept(self, name: str, principal: Principal, parameters: FreshAnswerParameters) -> tuple[str, Reply] | None:
+        """The newest mark, and the reply that is cached for it. Asks the store nothing: for the event loop."""
+        store = self.readers.opened
+        if store is None:
+            return None
+        asking = self._asking(store, name, principal, self.marks.latest)
+        compiled = asking.kept(parameters.as_of)
+        if compiled is None:
+            return None
+        try:
+            question = question_for(asking, parameters, compiled)
+        except (Problem, TandemError):  # a reader's thread says it
+            return None
+        kept = self.cache.get(_place(asking, parameters, question), asking.mark)
+        return None if kept is None else (asking.mark, kept)
+
     def answered(self, name: str, principal: Principal, parameters: AnyParameters) -> Reply:
         """The reply, in this thread; from the cache if the store hasn't changed since."""
         asking = self.asking(name, principal)
         question = question_for(asking, parameters)
-        span = question.span
-        known = (parameters, name, question.compiled.version, principal.scope_of(name), span.start, span.end)
-        kept = self.cache.get(known, asking.mark)
+        place = _place(asking, parameters, question)
+        kept = self.cache.get(place, asking.mark)
         if kept is None:
             kept = _replied(asking, question, ask(asking.store.views, question))
-            self.cache.put(known, asking.mark, kept)
+            self.cache.put(place, asking.mark, kept)
         return kept
 
 
-def question_for(asking: Asking, parameters: AnyParameters) -> Question:
-    """The question, checked against the caller's permissions and the limits. Raises Problem, UserError."""
+def _place(asking: Asking, parameters: AnyParameters, question: Question) -> Hashable:
+    """The place of a reply in the cache: equal for questions, and callers, with equal answers."""
+    scope, span = asking.principal.scope_of(asking.name), question.span
+    return parameters, asking.name, question.compiled.version, scope, span.start, span.end
+
+
+def question_for(asking: Asking, parameters: AnyParameters, compiled: CompiledDefinition | None = None) -> Question:
+    """The question, checked against the caller's permissions and the limits. `compiled`: its definition where that is
+    known. Raises Problem, UserError.
+    """
     as_of = parameters.as_of if isinstance(parameters, FreshnessParameters) else None
-    compiled = asking.compiled if as_of is None else asking.as_of(as_of)
+    if compiled is None:
+        compiled = asking.compiled if as_of is None else asking.as_of(as_of)
     visible = asking.principal.rows.visible(asking.name)
     fixed = parameters.at is not None or parameters.end is not None
     sessions = isinstance(compiled.definition.windows.get(parameters.window or ""), SessionWindow)

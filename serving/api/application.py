@@ -36,6 +36,7 @@ from tandem.serving.api.routes import (
 from tandem.serving.api.routes.outcomes import alerts, backtests, results, silences
 from tandem.serving.api.settings import Settings, check_settings
 from tandem.serving.api.store.reading import Readers
+from tandem.serving.api.store.shared_marks import SharedMarks
 from tandem.serving.api.streams import Streams
 from tandem.serving.api.transport.guard import Guard
 from tandem.serving.dashboard import pages
@@ -70,7 +71,8 @@ def application(settings: Settings, clock: Callable[[], int], tokens: Tokens | N
     check_settings(settings)
     readers, metrics = Readers(settings), RequestMetrics()
     metrics.waiting(lambda: readers.waiting)
-    asker, streams = Asker(readers, ReplyCache(), clock), Streams(readers, metrics, settings.limits.streams)
+    asker = Asker(readers, ReplyCache(), clock, SharedMarks(readers))
+    streams = Streams(readers, metrics, settings.limits.streams)
     service = Service(settings, readers, asker, AuditLog(settings.audit_file), clock, metrics, streams)
     authenticator = Authenticator(settings.keys, KeyFile(settings.key_file), BrowserSessions(), clock, tokens)
     framework = _framework(service)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,8 @@ __all__ = ["HotPath"]
 
 _PATH: Final = re.compile(r"/api/v1/definitions/([^/]+)/answer")
 _NAMES: Final = frozenset(field.alias or name for name, field in PointParameters.model_fields.items())
+_QUESTIONS: Final = 4_096
+"""Requests whose parameters are kept parsed; a guard has limited their length."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,18 @@ class HotPath:
 
 def _asked(scope: Scope) -> tuple[str, PointParameters] | None:
     """(definition, parameters) of a plain question."""
-    if scope["type"] != "http" or scope["method"] != "GET":
+    if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].endswith("/answer"):
         return None
-    found = _PATH.fullmatch(scope["path"])
+    return _parsed(scope["path"], scope["query_string"])
+
+
+@lru_cache(maxsize=_QUESTIONS)
+def _parsed(path: str, query: bytes) -> tuple[str, PointParameters] | None:
+    found = _PATH.fullmatch(path)
     if found is None:
         return None
     try:
-        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
         if len(dict(pairs)) < len(pairs) or not {name for name, _ in pairs} <= _NAMES:
             return None
         return found[1], PointParameters.model_validate(dict(pairs))

@@ -31,6 +31,8 @@ class RequestMetrics:
     _requests: Counter = field(init=False)
     _seconds: Histogram = field(init=False)
     _streams: Gauge = field(init=False)
+    _of: dict[tuple[str, int], tuple[Counter, Histogram]] = field(default_factory=dict)
+    """Those of a route and status: looking them up by their labels takes longer than counting."""
 
     def __post_init__(self) -> None:
         labels = ("route", "status")
@@ -55,12 +57,19 @@ class RequestMetrics:
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = _route(scope)
-                self._requests.labels(route, str(message["status"])).inc()
-                self._seconds.labels(route).observe(time.perf_counter() - began)
+                count, seconds = self._counters(_route(scope), message["status"])
+                count.inc()
+                seconds.observe(time.perf_counter() - began)
             await send(message)
 
         return noted
+
+    def _counters(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        found = self._of.get((route, status))
+        if found is None:
+            made = self._requests.labels(route, str(status)), self._seconds.labels(route)
+            found = self._of[route, status] = made
+        return found
 
 
 def _route(scope: Scope) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from tandem.schemas.privacy.printable import json_text
@@ -35,7 +36,7 @@ class AnswerAge:
         return None if self.known_to is None else max(min(now, self.end) - self.known_to, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reply:
     """A successful answer. Only that of a past publication may be cached by clients: settled answers can still be
     corrected.
@@ -58,6 +59,19 @@ class Reply:
         kept = "private, max-age=31536000, immutable" if self.for_ever else "private, no-cache"
         common = {"etag": self.tag, "cache-control": kept, "vary": "authorization, cookie"}
         return {"content-type": self.content_type, **common, **dict(self.more)}
+
+    def sent_headers(self, *, known: bool) -> list[tuple[bytes, bytes]]:
+        """The headers as they are sent: with the length; of a reply that the client has already without its type."""
+        return self._of_known if known else self._whole
+
+    @cached_property
+    def _whole(self) -> list[tuple[bytes, bytes]]:
+        named = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+        return [*named, (b"content-length", str(len(self.body)).encode())]
+
+    @cached_property
+    def _of_known(self) -> list[tuple[bytes, bytes]]:
+        return [(name, value) for name, value in self._whole if name not in (b"content-type", b"content-length")]
 
 
 def json_reply(data: Any, publication: int = 0) -> Reply:

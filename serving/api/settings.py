@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -89,8 +90,13 @@ class Settings:
     @property
     def known_hosts(self) -> frozenset[str]:
         """Valid names in a Host header: a page that a browser loaded from another site sends another name."""
-        bound = () if self.host in ("0.0.0.0", "::") else (self.host,)
-        return frozenset(name.lower() for name in (*_LOCAL_NAMES, *bound, *self.names))
+        return _known_hosts(self.host, self.names)
+
+
+@lru_cache(maxsize=16)
+def _known_hosts(host: str, names: tuple[str, ...]) -> frozenset[str]:
+    bound = () if host in ("0.0.0.0", "::") else (host,)
+    return frozenset(name.lower() for name in (*_LOCAL_NAMES, *bound, *names))
 
 
 def is_loopback(host: str) -> bool:

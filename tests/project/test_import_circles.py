@@ -24,6 +24,7 @@ FLOORS = (
 BY_NAME = {
     "formats/parquet/reader_process.py": "a child process is told the function that it runs, as multiprocessing does",
     "tandem/command_group.py": "commands are loaded when they are called; tests load all of them",
+    "tandem/later_imports.py": "it runs the code of modules of other packages, which it lists",
     "verification/measure_modules.py": "modules are the user's",
 }
 """Files that import by name, and why they may."""

@@ -82,9 +82,15 @@ def answer(
         read = read_key(connection, scope, key, start, end, within_edges((start, end)))
         late = late_by_tile(connection, scope, start, end)
     rows = read.rows()
-    groups = np.zeros(len(rows), np.int64)
-    results = merge_results(compiled, [row.states for row in rows], groups, 1, place_of(compiled, key))
-    return Answer(key, start, end, results[0], certificate_of(compiled, scope, rows, sum(late.values()), end))
+    results = _results(store, compiled, [row.states for row in rows], key)
+    return Answer(key, start, end, results, certificate_of(compiled, scope, rows, sum(late.values()), end))
+
+
+def _results(store: ViewStore, compiled: Compiled, states: Sequence[bytes], key: str) -> dict[str, Any]:
+    def merged() -> dict[str, Any]:
+        return merge_results(compiled, states, np.zeros(len(states), np.int64), 1, place_of(compiled, key))[0]
+
+    return merged() if store.kept is None else store.kept.results.of(compiled, states, merged)
 
 
 def window(store: ViewStore, compiled: Compiled, key: str, at: int, size: int, every: int | None = None) -> Answer:
@@ -108,9 +114,11 @@ def series(store: ViewStore, compiled: Compiled, key: str, start: int, end: int,
 def _scope(
     connection: sa.Connection, store: ViewStore, compiled: Compiled, publication: int | None, as_of: int | None
 ) -> Scope:
-    if as_of is None:
-        return read_scope(connection, store.chains, compiled, publication)
-    return batch_alone(read_scope(connection, store.chains, compiled, as_of))
+    if as_of is not None:
+        return batch_alone(read_scope(connection, store.chains, compiled, as_of))
+    if publication is None and store.kept is not None:
+        return store.kept.scopes.of(connection, store.chains, compiled)
+    return read_scope(connection, store.chains, compiled, publication)
 
 
 @once_more

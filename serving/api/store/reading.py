@@ -13,6 +13,7 @@ from tandem.serving.api.problems import Problem
 from tandem.serving.api.settings import Settings
 from tandem.serving.api.store.catalogue import Catalogue
 from tandem.serving.api.store.store_changes import StoreChanges
+from tandem.views.answers.kept import Kept
 from tandem.views.store import ViewStore
 
 __all__ = ["OpenStore", "Readers"]
@@ -33,6 +34,7 @@ class OpenStore:
     def of(cls, url: str) -> OpenStore:
         """Open an existing store. Raises NoStoreError, StoreError."""
         views = ViewStore(url, create=False)
+        views.kept = Kept()
         return cls(views, StoreChanges(views.database), Catalogue(views))
 
 
@@ -53,6 +55,11 @@ class Readers:
         """Number of waiting and running questions."""
         return self._waiting
 
+    @property
+    def opened(self) -> OpenStore | None:
+        """The store, if it was opened already."""
+        return self._store
+
     def store(self) -> OpenStore:
         """The store, for readers' threads. Raises NoStoreError, StoreError."""
         if self._store is None:
@@ -70,10 +77,10 @@ class Readers:
         self._waiting += 1
         task = asyncio.get_running_loop().run_in_executor(self._pool, _twice, work, args, kwargs)
         task.add_done_callback(self._done)
-        try:
-            return await asyncio.wait_for(asyncio.shield(task), limits.seconds)
-        except TimeoutError:
-            raise Problem("too-slow", f"no answer within {limits.seconds:g} seconds") from None
+        await asyncio.wait((task,), timeout=limits.seconds)  # neither a timeout nor the caller's end cancels it
+        if not task.done():
+            raise Problem("too-slow", f"no answer within {limits.seconds:g} seconds")
+        return task.result()
 
     def close(self) -> None:
         """Wait for running readers, and close the store."""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
+from typing import Any
 
+from tandem.views.answers.reading.kept_scopes import state_mark
 from tandem.views.storage.database import Database
 
 __all__ = ["StoreChanges"]
-
-_SQLITE: Final = "SELECT created_at, commits FROM tandem_store"
-"""The store counts the transactions that wrote to it (see `tandem.views.storage.commit_marks`)."""
-_POSTGRESQL: Final = "SELECT pg_current_snapshot()::text"
-"""Equal snapshots see equal rows."""
 
 
 class StoreChanges:
@@ -21,7 +17,6 @@ class StoreChanges:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._mine = threading.local()
-        self._query = _SQLITE if database.is_sqlite else _POSTGRESQL
 
     def mark(self) -> str:
         """The mark of the store's current state. Raises StoreError."""
@@ -29,15 +24,12 @@ class StoreChanges:
             connection: Any = getattr(self._mine, "connection", None)
             if connection is None:
                 connection = self._mine.connection = self._database.engine.raw_connection()
-            cursor = connection.cursor()
             try:
-                cursor.execute(self._query)
-                return "/".join(map(str, cursor.fetchone()))
+                return state_mark(connection, is_sqlite=self._database.is_sqlite)
             except BaseException:
                 self._mine.connection = None
                 connection.invalidate()
                 raise
             finally:
-                cursor.close()
                 if self._mine.connection is not None:
                     connection.rollback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -60,8 +61,15 @@ def serve(app: Application, settings: Settings, ready: Callable[[str], None]) ->
         )
         server = _Server(config, app)
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        _keep_what_is_loaded()
         with _signals_end_it():
             server.run(sockets=[listening])
+
+
+def _keep_what_is_loaded() -> None:
+    """Keep modules and routes out of Python's collections of garbage, in each of which no request is answered."""
+    gc.collect()
+    gc.freeze()
 
 
 def _listening(settings: Settings) -> socket.socket:

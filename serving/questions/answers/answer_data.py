@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import Any, Final
 
+from tandem.schemas.certificate import Certificate
 from tandem.schemas.time.durations import format_duration
 from tandem.serving.questions.answers.asking import AnyAnswer, KeyAnswer, KeyAnswers, Question
 from tandem.serving.questions.answers.json_values import json_value, key_data
@@ -12,10 +13,9 @@ from tandem.serving.questions.selection.instants import time_in
 from tandem.views.answers.point import Answer, Series
 from tandem.views.answers.sessions import Sessions
 
-if TYPE_CHECKING:
-    from tandem.schemas.certificate import Certificate
-
 __all__ = ["answer_data", "certificate_data"]
+
+_CERTIFIED: Final = tuple(field.name for field in fields(Certificate))
 
 
 def answer_data(question: Question, answer: AnyAnswer) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def certificate_data(certificate: Certificate, zone: str = "UTC") -> dict[str, A
     """All fields by name, and `live_share`; the watermark as a time, live events as [generation, events]."""
     watermark = certificate.watermark
     return {
-        **asdict(certificate),
+        **{name: getattr(certificate, name) for name in _CERTIFIED},
         "watermark": time_in(watermark, zone) if watermark is not None else None,
         "live_events": [list(pair) for pair in certificate.live_events],
         "reasons": list(certificate.reasons),

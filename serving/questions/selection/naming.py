@@ -73,9 +73,8 @@ def load_named(argument: str, store: ViewStore) -> Definition:
     from tandem.schemas.definition.loading import load
 
     name = name_of(argument, store)
-    served = store.publishing.served(name)
     if is_file_name(argument):
-        definition = load(Path(argument))
+        served, definition = store.publishing.served(name), load(Path(argument))
         if served is not None and served.version != definition.version:
             raise UserError(
                 f"definition changed: {argument} is version {definition.version}, served is version {served.version} "
@@ -88,8 +87,8 @@ def load_named(argument: str, store: ViewStore) -> Definition:
 
 def registered_text(name: str, store: ViewStore) -> str:
     """The text of a registered name's definition, in the served version, else of the newest one."""
-    served = store.publishing.served(name)
-    return store.definitions.text(served.version if served is not None else _versions(store, name)[0])
+    served = store.definitions.served_text(name)
+    return served if served is not None else store.definitions.text(_versions(store, name)[0])
 
 
 def registered(name: str, text: str) -> Definition:
