@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from tandem.emulator.server import DEFAULT_HOST, DEFAULT_PORT, serve
+from tandem.emulator.server import DEFAULT_HOST, DEFAULT_PORT, CannotListen, serve
 from tandem.emulator.state.broker import DEFAULT_MAX_BACKLOG_BYTES
 
 
@@ -23,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="memory for messages that are not acknowledged; publishing beyond it is refused",
     )
     options = parser.parse_args(arguments)
-    serve(options.host, options.port, _announce, max_backlog_bytes=options.max_backlog_bytes)
+    try:
+        serve(options.host, options.port, _announce, max_backlog_bytes=options.max_backlog_bytes)
+    except CannotListen as error:
+        parser.exit(2, f"{error}\n")
 
 
 def _announce(address: str) -> None:

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,19 +124,15 @@ def serve(
 ) -> None:
     """Run until SIGTERM or SIGINT (Ctrl-C), or until `stop` is set; then end all calls and return.
 
-    `ready` is called with the address once the server answers. For an address that cannot be used, prints one
-    line and raises SystemExit(2). Signals are handled in the main thread only; elsewhere use `stop`.
+    `ready` is called with the address once the server answers. Raises CannotListen for an address that cannot be used.
+    Signals are handled in the main thread only; elsewhere use `stop`.
     """
     stopping = stop or threading.Event()
-    try:
-        with _signals() as caught, EmbeddedPubSub(host, port, max_backlog_bytes=max_backlog_bytes) as pubsub:
-            if ready is not None:
-                ready(pubsub.address)
-            while not caught and not stopping.wait(_LOOK_FOR_SIGNALS_SECONDS):
-                pass
-    except CannotListen as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    with _signals() as caught, EmbeddedPubSub(host, port, max_backlog_bytes=max_backlog_bytes) as pubsub:
+        if ready is not None:
+            ready(pubsub.address)
+        while not caught and not stopping.wait(_LOOK_FOR_SIGNALS_SECONDS):
+            pass
 
 
 @contextmanager
@@ -164,15 +159,17 @@ def _signals() -> Iterator[list[int]]:
 
 def _check_address(host: str, port: int) -> None:
     """Bind once without gRPC, whose errors have less detail, and which logs them and wraps large ports."""
+    shown = f"{_bracketed(host if host.isprintable() else repr(host))[:200]}:{port}"
     if not 0 <= port <= _MAX_PORT:
-        raise CannotListen(f"Cannot listen on {_bracketed(host)}:{port}: ports go from 0 to {_MAX_PORT}.")
+        raise CannotListen(f"Cannot listen on {shown}: ports go from 0 to {_MAX_PORT}.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
-        raise CannotListen(f"Cannot listen on {_bracketed(host)}:{port}: {error.strerror}.") from error
+    except (OSError, ValueError) as error:  # a ValueError for a name that no host can have
+        why = getattr(error, "strerror", None) or "no host has such a name"
+        raise CannotListen(f"Cannot listen on {shown}: {why}.") from error
 
 
 def _bracketed(host: str) -> str:

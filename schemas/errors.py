@@ -32,7 +32,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import ClassVar
 
 __all__ = [
@@ -185,7 +185,7 @@ class UnreadMessagesError(PublishRefusedError):
     `version` is that other version; `letters` are, by position, the rows that are dead letters of it alone.
     """
 
-    def __init__(self, message: str, version: str, letters: Mapping[str, frozenset[int]]) -> None:
+    def __init__(self, message: str, version: str, letters: Mapping[str, Set[int]]) -> None:
         super().__init__(message)
         self.version, self.letters = version, letters
 

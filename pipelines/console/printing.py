@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import typer
@@ -14,10 +15,12 @@ from rich.text import Text
 from tandem.schemas.privacy.printable import json_text, printable
 from tandem.schemas.telemetry.logs import logged, structured
 
-__all__ = ["SafeConsole", "cell", "console", "print_json", "progress", "say"]
+__all__ = ["SafeConsole", "cell", "console", "print_json", "print_json_items", "progress", "say"]
 
 _WIDTH: Final = 160
 """Characters a line without a terminal."""
+_ITEMS: Final = 500
+"""Items of a list that are written at once."""
 
 
 class SafeConsole(Console):
@@ -76,3 +79,18 @@ def say(text: str, *, err: bool = False, lines: bool = False) -> None:
 def print_json(data: Any) -> None:
     """Print one line of JSON on standard output."""
     typer.echo(json_text(data))
+
+
+def print_json_items(
+    before: Mapping[str, Any], name: str, items: Iterable[Any], after: Callable[[], Mapping[str, Any]]
+) -> None:
+    """Print one line of JSON on standard output, an object whose list `name` is written as its items come.
+
+    `before`, `after`: its entries around the list; `after` is asked for at the end.
+    """
+    items, between = iter(items), ""
+    typer.echo(json_text({**before, name: []})[: -len("]}")], nl=False)
+    while some := list(islice(items, _ITEMS)):
+        typer.echo(between + json_text(some)[1:-1], nl=False)
+        between = ", "
+    typer.echo(f"], {json_text(after())[1:]}")

@@ -90,7 +90,13 @@ class FlinkRest:
 
     def jobs(self) -> list[Job]:
         """All jobs in the JobManager's memory, the newest first."""
-        found = [Job(j["jid"], j["name"], j["state"], j["start-time"]) for j in self.get("/jobs/overview")["jobs"]]
+        listed = self.get("/jobs/overview")
+        try:
+            found = [Job(j["jid"], j["name"], j["state"], int(j["start-time"])) for j in listed["jobs"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise LaunchError(
+                f"no Flink JobManager answers at {self.address}: what does, lists no jobs as Flink does"
+            ) from error
         return sorted(found, key=lambda job: job.started, reverse=True)
 
     def job(self, prefix: str) -> Job:

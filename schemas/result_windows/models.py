@@ -8,12 +8,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from tandem.schemas.definition.model_base import Duration, Model, fields_of_one
+from tandem.schemas.pubsub_names import PART
 from tandem.schemas.time.durations import DURATION_PATTERN, parse_duration
 from tandem.schemas.time.windows import AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow
 
 __all__ = ["Mode", "Output", "Outputs", "Result", "Trigger", "result_model"]
 
-_TOPIC: Final = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
+_TOPIC: Final = re.compile(f"projects/{PART}/topics/{PART}")
 _TABLE: Final = re.compile(r"[a-z][a-z0-9:.-]{4,61}[a-z0-9]\.[A-Za-z0-9_]{1,1024}\.[A-Za-z0-9_-]{1,1024}")
 _KINDS: Final = ("log", "files", "pubsub", "bigquery")
 _FORMS: Final = "log, files: PLACE, pubsub: TOPIC, bigquery: TABLE"

@@ -38,6 +38,8 @@ R = TypeVar("R")
 
 _COUNTS: Final = ("received", "counted", "filtered", "duplicates", "late", "dead")
 _LETTERS: Final = 50
+_CAUSES: Final = 10_000
+"""Different reasons that are counted: later ones are among the letters alone."""
 
 
 def files() -> StaticFiles:
@@ -181,12 +183,18 @@ def _runs(service: Service, asking: Asking) -> dict[str, Any]:
 def _letters(service: Service, asking: Asking, status: str, reason: str | None) -> dict[str, Any]:
     target = target_of(asking.name, asking.store.views)
     folder = service.settings.dead_letters
-    every = find(asking.store.views, target, Filters(status=status), folder)
-    found = [letter for letter in every if reason is None or reason == letter.reason]
+    causes, shown, total = Counter[str](), list[dict[str, Any]](), 0
+    for letter in find(asking.store.views, target, Filters(status=status), folder):
+        if letter.reason in causes or len(causes) < _CAUSES:
+            causes[letter.reason] += 1
+        if reason is None or reason == letter.reason:
+            total += 1
+            if len(shown) < _LETTERS:
+                shown.append(letter_data(letter, payload=True))
     return {
         "status": status,
         "reason": reason,
-        "causes": Counter(letter.reason for letter in every).most_common(12),
-        "letters": [letter_data(letter, payload=True) for letter in found[:_LETTERS]],
-        "total": len(found),
+        "causes": causes.most_common(12),
+        "letters": shown,
+        "total": total,
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 STATUSES: Final = ("open", "replayed", "dropped", "all")
+_NAMED: Final = 10
+"""Letters that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +106,26 @@ class Found:
 
 @dataclass(slots=True)
 class _Files:
-    """The files of letters, each read once."""
+    """The files of letters; those of one position are held, until another's are asked for."""
 
     folder: str
     version: str
-    read: dict[str, dict[int, StoredLetter] | str] = field(default_factory=dict)
+    position: str | None = None
+    letters: dict[int, StoredLetter] | str = ""
+    """By row, or why they can't be read."""
 
     def find(self, state: LetterState) -> Found:
         from tandem.formats.dead_letters.files import load
 
-        if state.position not in self.read:
+        if state.position != self.position:
+            self.position = state.position
             try:
-                self.read[state.position] = load(self.folder, self.version, state.position)
+                self.letters = load(self.folder, self.version, state.position)
             except SourceFileError as error:
-                self.read[state.position] = str(error)
-        letters = self.read[state.position]
-        if isinstance(letters, str):
-            return Found(state, None, letters)
-        stored = letters.get(state.row)
+                self.letters = str(error)
+        if isinstance(self.letters, str):
+            return Found(state, None, self.letters)
+        stored = self.letters.get(state.row)
         return Found(state, stored, "" if stored else f"no file below {self.folder}/{self.version} holds it")
 
 
@@ -177,8 +182,8 @@ def _versions(views: ViewStore, name: str) -> list[str]:
         return list(connection.execute(query).scalars())
 
 
-def find(views: ViewStore, target: Target, filters: Filters, folder: str) -> list[Found]:
-    """The matching letters, by position and row. Raises UserError for impossible filters."""
+def find(views: ViewStore, target: Target, filters: Filters, folder: str) -> Iterator[Found]:
+    """The matching letters, by position and row, read in pages. Raises UserError for impossible filters at once."""
     if filters.status not in STATUSES:
         raise UserError(f"--status {filters.status}: there are {', '.join(STATUSES)}")
     since = parse_time(filters.since, "--since") if filters.since is not None else None
@@ -188,26 +193,34 @@ def find(views: ViewStore, target: Target, filters: Filters, folder: str) -> lis
     if target.letters_of not in _versions(views, target.name):
         raise UserError(f"{target.name}: version {target.letters_of} never ran here, so it has no dead letters")
     wanted = [parse_id(text) for text in filters.letters]
-    states = views.dead_letters.states(target.letters_of)
-    _check_named(states, filters.letters, wanted)
-    files = _Files(folder, target.letters_of)
-    found = []
+    positions = {position for position, _ in wanted} or None
+    if positions is not None:
+        states = views.dead_letters.states(target.letters_of, positions=positions)
+        _check_named(states, filters.letters, wanted)
+    places, files = frozenset(wanted), _Files(folder, target.letters_of)
+    return (
+        letter
+        for state in views.dead_letters.states(target.letters_of, positions=positions)
+        if _chosen(state, filters, places) and _fits(letter := files.find(state), filters, since, until)
+    )
+
+
+def _check_named(states: Iterable[LetterState], texts: Sequence[str], wanted: Sequence[tuple[str, int | None]]) -> None:
+    missing = dict(zip(wanted, texts, strict=True))
     for state in states:
-        fits = (
-            (filters.status == "all" or state.status.value == filters.status)
-            and (filters.position is None or _lies_at(state, filters.position))
-            and (not wanted or (state.position, state.row) in wanted or (state.position, None) in wanted)
-        )
-        if fits and _fits(letter := files.find(state), filters, since, until):
-            found.append(letter)
-    return found
+        missing.pop((state.position, state.row), None)
+        missing.pop((state.position, None), None)
+    for text in missing.values():
+        raise UserError(f"there is no dead letter {text}; `tandem deadletters list` shows those that there are")
 
 
-def _check_named(states: Sequence[LetterState], texts: Sequence[str], wanted: Sequence[tuple[str, int | None]]) -> None:
-    known = {(state.position, state.row) for state in states} | {(state.position, None) for state in states}
-    for text, place in zip(texts, wanted, strict=True):
-        if place not in known:
-            raise UserError(f"there is no dead letter {text}; `tandem deadletters list` shows those that there are")
+def _chosen(state: LetterState, filters: Filters, places: Set[tuple[str, int | None]]) -> bool:
+    """Whether a letter fits the filters that need no file."""
+    return (
+        (filters.status == "all" or state.status.value == filters.status)
+        and (filters.position is None or _lies_at(state, filters.position))
+        and (not places or (state.position, state.row) in places or (state.position, None) in places)
+    )
 
 
 def _lies_at(state: LetterState, text: str) -> bool:
@@ -226,12 +239,15 @@ def _fits(letter: Found, filters: Filters, since: int | None, until: int | None)
     return time is not None and (since is None or time >= since) and (until is None or time < until)
 
 
-def only_one(letters: Sequence[Found], argument: str) -> Found:
+def only_one(letters: Iterable[Found], argument: str) -> Found:
     """The one letter that an argument names. Raises UserError where it names several."""
-    if len(letters) != 1:
-        rows = ", ".join(f"#{letter.state.row}" for letter in letters[:10])
-        raise UserError(f"{len(letters)} dead letters are at {argument}: add one of {rows}")
-    return letters[0]
+    letters = iter(letters)
+    first = list(islice(letters, _NAMED))
+    if len(first) != 1:
+        rows = ", ".join(f"#{letter.state.row}" for letter in first)
+        count = len(first) + sum(1 for _ in letters)
+        raise UserError(f"{count} dead letters are at {argument}: add one of {rows}")
+    return first[0]
 
 
 def dead_letter_folder(home: str, given: str | None) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from rich.console import Console
@@ -18,32 +20,45 @@ from tandem.serving.questions.answers.shown_times import short_time
 __all__ = ["print_letter", "print_letters"]
 
 _COLOURS: Final = {"open": "red", "in flight": "yellow", "replayed": "green", "dropped": "dim"}
+_TABLE: Final = 1_000
+"""Letters of one table: the widths of its columns are those of its letters."""
 _SHOWN: Final = 2_000
 """Most bytes of a payload that are shown; --raw writes all."""
 
 
-def print_letters(to: Console, title: str, letters: Sequence[Found], limit: int | None) -> None:
-    """Print a table of the first `limit` letters, and their total numbers."""
-    shown = letters if limit is None else letters[:limit]
-    if shown:
-        columns = [Column("letter", keep=True), Column("status", keep=True), Column("tries", right=True)]
-        columns += [Column("time"), Column("stage"), Column("reason", keep=True, wrap=True)]
-        rows = (
-            (
-                each.id,
-                cell(each.status, _COLOURS[each.status]),
-                str(each.state.tries),
-                short_time(each.time, seconds=True),
-                each.stage,
-                each.reason,
-            )
-            for each in shown
+def print_letters(to: Console, title: str, letters: Iterable[Found], limit: int) -> None:
+    """Print a table of the first `limit` letters, and the total numbers of all; a long one with its header again every
+    thousand letters.
+    """
+    letters, shown, counts = iter(letters), 0, Counter[str]()
+    while some := list(islice(letters, min(limit - shown, _TABLE))):
+        _print_table(to, some)
+        shown += len(some)
+        counts.update(letter.status for letter in some)
+    more = 0
+    for letter in letters:
+        counts[letter.status] += 1
+        more += 1
+    summary = ", ".join(f"{counts[status]:,} {status}" for status in _COLOURS if counts[status]) or "no dead letters"
+    rest = f"; {more:,} more with --limit" if more else ""
+    to.print(cell(f"{title}: {summary}{rest}"), soft_wrap=True)
+
+
+def _print_table(to: Console, letters: Iterable[Found]) -> None:
+    columns = [Column("letter", keep=True), Column("status", keep=True), Column("tries", right=True)]
+    columns += [Column("time"), Column("stage"), Column("reason", keep=True, wrap=True)]
+    rows = (
+        (
+            each.id,
+            cell(each.status, _COLOURS[each.status]),
+            str(each.state.tries),
+            short_time(each.time, seconds=True),
+            each.stage,
+            each.reason,
         )
-        print_table(to, columns, rows)
-    counts = {status: sum(letter.status == status for letter in letters) for status in _COLOURS}
-    summary = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count) or "no dead letters"
-    more = f"; {len(letters) - len(shown):,} more with --limit" if len(shown) < len(letters) else ""
-    to.print(cell(f"{title}: {summary}{more}"), soft_wrap=True)
+        for each in letters
+    )
+    print_table(to, columns, rows)
 
 
 def print_letter(to: Console, letter: Found) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
 from tandem.views.dead_letters.packed_rows import PackedRows
-from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
+from tandem.views.dead_letters.tables import dead_letter_rows
 from tandem.views.rows import DeadLetterStatus
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Tried",
     "chunks",
     "letters_of_run",
-    "read_facts",
 ]
 
 _CHUNK: Final = 400
@@ -149,61 +148,6 @@ class Facts:
         """Rows of a position that are letters of their own: a failed replay counts with its original."""
         rows = sorted(set().union(*self.rows.get(position, {}).values()))
         return [row for row in rows if not any(map(self.anywhere, self.originals.get((position, row), ())))]
-
-
-def read_facts(connection: sa.Connection, definition: int, positions: Collection[str] | None) -> Facts:
-    """The facts about these positions, the originals of their replays and the replays of their letters; None: about
-    all.
-    """
-    facts = Facts()
-    wanted = None if positions is None else set(positions)
-    r = dead_letter_replays.c
-    fresh = wanted
-    while wanted is not None and fresh:
-        found = set[str]()
-        for given, other in ((r.position, r.original), (r.original, r.position)):
-            query = sa.select(other).where(r.definition == definition).distinct()
-            for chunk in chunks(sorted(fresh)):
-                found |= set(connection.execute(query.where(given.in_(chunk))).scalars())
-        fresh, wanted = found - wanted, wanted | found
-    for row in _of_positions(connection, dead_letter_rows, "position", definition, wanted):
-        facts.rows.setdefault(row.position, {})[row.live_run, row.batch_run] = PackedRows(row.rows)
-        facts.generations[row.position] = row.generation
-    for name in ("position", "original") if wanted is not None else ("original",):
-        for row in _of_positions(connection, dead_letter_replays, name, definition, wanted):
-            _add_replay(facts, row)
-    acts = _of_positions(connection, dead_letter_acts, "position", definition, wanted)
-    for row in sorted(acts, key=lambda act: act.ordinal):
-        facts.acts.setdefault((row.position, row.row), []).append(Act(row.kind, row.attempt, row.note, row.at))
-        path, mark, line = row.note.rpartition("#")
-        if row.kind == "sent" and mark and line.isdecimal() and facts.generations.get(row.position, 0) < 0:
-            # A line of a replay file is the same letter as this one, also before its outcome is noted.
-            facts.originals.setdefault((f"{path}/0", int(line)), set()).add((row.position, row.row))
-    return facts
-
-
-def _add_replay(facts: Facts, row: Any) -> None:
-    original, place = (row.original, row.original_row), (row.position, row.row)
-    run = (row.live_run, row.batch_run)
-    tried = Tried(*place, row.generation, row.attempt, row.decoded, row.stage, row.reason, row.seen_at, run)
-    known = facts.tried.setdefault(original, [])
-    if tried not in known:
-        known.append(tried)
-    if original != place:
-        facts.originals.setdefault(place, set()).add(original)
-
-
-def _of_positions(
-    connection: sa.Connection, table: sa.Table, column: str, definition: int, positions: Collection[str] | None
-) -> list[sa.Row[Any]]:
-    query = sa.select(table).where(table.c.definition == definition)
-    if positions is None:
-        return list(connection.execute(query))
-    return [
-        row
-        for chunk in chunks(sorted(positions))
-        for row in connection.execute(query.where(table.c[column].in_(chunk)))
-    ]
 
 
 def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:

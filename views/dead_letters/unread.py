@@ -14,15 +14,15 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import UnreadMessagesError
 from tandem.views.batch.chains import Chains
-from tandem.views.dead_letters.packed_rows import PackedRows
+from tandem.views.dead_letters.packed_rows import PackedRows, pack_rows
 from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_rows
 from tandem.views.rows import Candidate
 from tandem.views.storage.tables import batch_runs, live_segments
 
 __all__ = ["nothing_unread"]
 
-Letters = dict[str, frozenset[int]]
-"""By position the rows that are dead letters; files by their digest."""
+Letters = dict[str, Set[int]]
+"""By position the rows that are dead letters, packed: there may be millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ def nothing_unread(
     mine = _side(connection, chains, wanted.definition.id, batch, live, wanted.boundary)
     theirs = _side(connection, chains, served.definition, served.batch_run, served.live_run, served.boundary)
     dead, known = _letters(connection, mine), _letters(connection, theirs)
-    settled = _settled(connection, mine.definition)
     paths, unread = mine.files, Letters()
     for place, (rows, generation) in dead.items():
-        before = known.get(place, (frozenset[int](), 0))[0]
+        fresh = rows - known.get(place, (frozenset[int](), 0))[0]
+        if not fresh or not _has_read(connection, theirs, place, generation):
+            continue
         position = _by_path(place, paths)
-        fresh = frozenset(row for row in rows - before if (position, row) not in settled)
-        if fresh and _has_read(connection, theirs, place, generation):
-            unread[position] = fresh
+        if fresh := fresh - _settled(connection, mine.definition, position):
+            unread[position] = PackedRows(pack_rows(fresh))
     if unread:
         count, position = sum(map(len, unread.values())), min(unread)
         raise UnreadMessagesError(
@@ -97,15 +97,17 @@ def _letters(connection: sa.Connection, side: _Side) -> dict[str, tuple[Set[int]
         path, _, number = row.position.rpartition("/")
         place = f"{digests[path]}/{number}" if path in digests else row.position
         rows: Set[int] = PackedRows(row.rows)
-        found[place] = (found[place][0] | rows if place in found else rows, row.generation)
+        if place in found:
+            rows = PackedRows(pack_rows(found[place][0] | rows))
+        found[place] = (rows, row.generation)
     return found
 
 
-def _settled(connection: sa.Connection, definition: int) -> set[tuple[str, int]]:
-    """Letters that a user has dropped, or marked as replayed."""
+def _settled(connection: sa.Connection, definition: int, position: str) -> set[int]:
+    """Rows of the letters of a position that a user has dropped, or marked as replayed."""
     a = dead_letter_acts.c
-    by_hand = sa.select(a.position, a.row).where(a.definition == definition, a.kind.in_(("dropped", "replayed")))
-    return set(connection.execute(by_hand).tuples())
+    by_hand = sa.select(a.row).where(a.definition == definition, a.position == position)
+    return set(connection.execute(by_hand.where(a.kind.in_(("dropped", "replayed")))).scalars())
 
 
 def _by_path(place: str, paths: Mapping[str, str]) -> str:

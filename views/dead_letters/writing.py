@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from tandem.views import lookups
 from tandem.views.batch.chains import Chains
-from tandem.views.dead_letters.facts import LetterNote, LetterState, Place, Run, letters_of_run
-from tandem.views.dead_letters.open_letters import letter_states, lock_letters, noted_positions, refresh
+from tandem.views.dead_letters.facts import LetterNote, LetterState, Place, Run, chunks, letters_of_run
+from tandem.views.dead_letters.open_letters import lock_letters, noted_positions, refresh
 from tandem.views.dead_letters.packed_rows import pack_rows, unpack_rows
+from tandem.views.dead_letters.pages import Pages
 from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
 from tandem.views.rows import DeadLetterStatus
 from tandem.views.storage.database import Clock, Database
@@ -79,10 +80,11 @@ class DeadLetters:
         """Mark the open ones of these letters as replayed or dropped by hand; returns their number."""
         with self.database.write(durable=True) as connection:
             definition = lookups.definition_row(connection, version).id
-            is_open = {
-                (s.position, s.row) for s in letter_states(connection, definition) if s.status is DeadLetterStatus.OPEN
-            }
-            settled = [place for place in dict.fromkeys(places) if place in is_open]
+            asked, settled = set(places), list[Place]()
+            pages = Pages.of(connection, definition, {position for position, _ in places})
+            while (page := pages.next_states(connection)) is not None:
+                is_open = ((s.position, s.row) for s in page if s.status is DeadLetterStatus.OPEN)
+                settled += [place for place in is_open if place in asked]
             self._act(connection, definition, [(place, 0, note) for place in settled], status.value)
         return len(settled)
 
@@ -113,11 +115,21 @@ class DeadLetters:
                 place = (a.definition == definition) & (a.position == position) & (a.row == row)
                 connection.execute(dead_letter_acts.delete().where(place, a.kind == _SENT, a.attempt == attempt))
 
-    def states(self, version: str, status: DeadLetterStatus | None = None) -> list[LetterState]:
-        """All letters of a version, or those of one status, by position and row."""
-        with self.database.read() as connection:
-            found = letter_states(connection, lookups.definition_row(connection, version).id)
-        return [letter for letter in found if status is None or letter.status is status]
+    def states(
+        self, version: str, status: DeadLetterStatus | None = None, positions: Collection[str] | None = None
+    ) -> Iterator[LetterState]:
+        """The letters of a version, of one status or at some positions, by position and row.
+
+        Read in pages, each by a transaction of its own: memory holds one, and a slow reader holds nothing up.
+        """
+        pages: Pages | None = None
+        while True:
+            with self.database.read() as connection:
+                pages = pages or Pages.of(connection, lookups.definition_row(connection, version).id, positions)
+                page = pages.next_states(connection)
+            if page is None:
+                return
+            yield from (letter for letter in page if status is None or letter.status is status)
 
     def found_by(self, version: str, batch_run: str) -> dict[str, Set[int]]:
         """By position (FILE/NUMBER, LANE/NUMBER) the rows that a batch run found dead."""
@@ -145,12 +157,22 @@ class DeadLetters:
     def _act(
         self, connection: sa.Connection, definition: int, letters: Sequence[tuple[Place, int, str]], kind: str
     ) -> None:
-        a, rows = dead_letter_acts.c, []
-        for (position, row), attempt, note in letters:
-            before = sa.select(sa.func.max(a.ordinal)).where(
-                a.definition == definition, a.position == position, a.row == row
-            )
-            ordinal = (connection.execute(before).scalar() or 0) + 1
-            rows.append((definition, position, row, ordinal, kind, attempt, note, self.clock()))
+        rows, places = list[tuple[Any, ...]](), [place for place, _, _ in letters]
+        last = _last_acts(connection, definition, places)
+        for place, attempt, note in letters:
+            last[place] = last.get(place, 0) + 1
+            rows.append((definition, *place, last[place], kind, attempt, note, self.clock()))
         self.database.write_rows(connection, self.database.insert(dead_letter_acts), rows)
-        refresh(connection, definition, {place[0] for place, _, _ in letters})
+        refresh(connection, definition, {position for position, _ in places})
+
+
+def _last_acts(connection: sa.Connection, definition: int, places: Sequence[Place]) -> dict[Place, int]:
+    """By letter the number of its last act, of those that have any."""
+    a, asked, last = dead_letter_acts.c, set(places), dict[Place, int]()
+    query = sa.select(a.position, a.row, sa.func.max(a.ordinal)).group_by(a.position, a.row)
+    for chunk in chunks(sorted({position for position, _ in places})):
+        found = query.where(a.definition == definition, a.position.in_(chunk))
+        for position, row, ordinal in connection.execute(found, execution_options={"yield_per": 10_000}):
+            if (position, row) in asked:
+                last[position, row] = ordinal
+    return last

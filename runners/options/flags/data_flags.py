@@ -6,13 +6,14 @@ from typing import Final
 
 from tandem.runners.options.flags.flag import Flag, Group
 from tandem.runners.options.values import DURATION, WHOLE, piece_memory
+from tandem.schemas.pubsub_names import PART, subscription_name, topic_name
 from tandem.schemas.time.instants import instant_of
 
 __all__ = ["DATA_FLAGS"]
 
 _READ_FILES: Final = ("backfill", "publish", "reconcile", "windowed")
-_SUBSCRIPTION: Final = r"projects/[^/]+/subscriptions/[^/]+"
-_TOPIC: Final = r"projects/[^/]+/topics/[^/]+"
+_SUBSCRIPTION: Final = f"projects/{PART}/subscriptions/{PART}"
+_TOPIC: Final = f"projects/{PART}/topics/{PART}"
 
 DATA_FLAGS: Final[tuple[Flag, ...]] = (
     Flag(
@@ -86,6 +87,7 @@ DATA_FLAGS: Final[tuple[Flag, ...]] = (
         "projects/PROJECT/subscriptions/NAME",
         metavar="NAME",
         otherwise="required, or --follow",
+        read=subscription_name,
         pattern=_SUBSCRIPTION,
     ),
     Flag("follow", ("live",), Group.INPUT, "tail the journal of another run; pulls nothing, writes no journal"),
@@ -126,6 +128,7 @@ DATA_FLAGS: Final[tuple[Flag, ...]] = (
         "projects/PROJECT/subscriptions/NAME, instead of files",
         metavar="NAME",
         otherwise="none",
+        read=subscription_name,
         pattern=_SUBSCRIPTION,
     ),
     Flag("copies", ("backfill",), Group.INPUT, "also read files whose content was read under another name"),
@@ -169,6 +172,7 @@ DATA_FLAGS: Final[tuple[Flag, ...]] = (
         "projects/PROJECT/topics/NAME",
         metavar="NAME",
         required=True,
+        read=topic_name,
         pattern=_TOPIC,
     ),
     Flag(
@@ -186,6 +190,7 @@ DATA_FLAGS: Final[tuple[Flag, ...]] = (
         "projects/PROJECT/topics/NAME, instead of a folder",
         metavar="TOPIC",
         otherwise="none",
+        read=topic_name,
         pattern=_TOPIC,
     ),
     Flag(
@@ -203,6 +208,7 @@ DATA_FLAGS: Final[tuple[Flag, ...]] = (
         "projects/PROJECT/topics/NAME; gets what can't be decoded; of --source native",
         metavar="TOPIC",
         otherwise="none",
+        read=topic_name,
         pattern=_TOPIC,
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -197,7 +199,7 @@ def _target(asking: Asking) -> Target:
     return target_of(asking.name, asking.store.views)
 
 
-def _found(service: Service, asking: Asking, target: Target, filters: Filters) -> list[Found]:
+def _found(service: Service, asking: Asking, target: Target, filters: Filters) -> Iterator[Found]:
     return find(asking.store.views, target, filters, service.settings.dead_letters)
 
 
@@ -205,15 +207,19 @@ def _letters(service: Service, asking: Asking, asked: LetterParameters) -> Reply
     target = _target(asking)
     filters = Filters(asked.reason, asked.stage, asked.position, status=asked.status)
     found = _found(service, asking, target, filters)
-    listed = [letter_data(letter, payload=False) for letter in found[: asked.limit]]
-    return json_reply({"version": target.letters_of, "letters": listed, "total": len(found)})
+    listed = [letter_data(letter, payload=False) for letter in islice(found, asked.limit)]
+    total = len(listed) + sum(1 for _ in found)
+    return json_reply({"version": target.letters_of, "letters": listed, "total": total})
 
 
 def _letter(service: Service, asking: Asking, letter: str) -> Reply:
     found = _found(service, asking, _target(asking), Filters(letters=(letter,)))
-    if len(found) != 1:
-        raise Problem("not-found", f"{len(found)} dead letters are at {letter[:200]}; add #ROW")
-    return json_reply(letter_data(found[0], payload=True))
+    first = next(found, None)
+    more = sum(1 for _ in found)
+    if first is None or more:
+        count = more + (first is not None)
+        raise Problem("not-found", f"{count} dead letters are at {letter[:200]}; add #ROW")
+    return json_reply(letter_data(first, payload=True))
 
 
 def _drift(asking: Asking) -> Reply:

@@ -79,10 +79,11 @@ def _listening(settings: Settings) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((settings.host, settings.port))
         made.listen(1024)
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:  # not OSError: a name that no host can have
         made.close()
-        where = f"{settings.host}, port {settings.port}"
-        raise LaunchError(f"can't listen at {where}: {error.strerror or error}", "--port 0 takes a free one") from None
+        where = f"{settings.host[:200]}, port {settings.port}"
+        why = getattr(error, "strerror", None) or error
+        raise LaunchError(f"can't listen at {where}: {why}", "--port 0 takes a free one") from None
     return made
 
 

@@ -45,7 +45,7 @@ def bigquery(
     from tandem.serving.questions.selection.spans import TimeFlags
     from tandem.storage.bigquery import check_installed
 
-    if not re.fullmatch(r"[^.\s`]+\.[^.\s`]+\.[^.\s`]+", table):
+    if not re.fullmatch(r"[^.\s`]+\.[^.\s`]+\.[^.\s`]+", table) or not table.isprintable():
         raise UserError(f"--table {table}: it is PROJECT.DATASET.TABLE")
     check_installed()
     times = TimeFlags(0, window=window, start=start, end=end, step=step)

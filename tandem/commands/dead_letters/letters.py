@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Annotated, Any, Final
 
 import typer
 
 from tandem.commands.dead_letters.filters import FolderOption, LimitOption, VersionOption, choosing, count_text
 from tandem.named import DefinitionArgument
-from tandem.pipelines.console.printing import console, print_json, say
+from tandem.pipelines.console.printing import console, print_json, print_json_items, say
 from tandem.places import HomeOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
-from tandem.serving.installation.dead_letters import Filters, Found, dead_letter_folder, find, only_one, target_of
+from tandem.serving.installation.dead_letters import (
+    Filters,
+    Found,
+    Target,
+    dead_letter_folder,
+    find,
+    only_one,
+    target_of,
+)
 
 __all__ = ["drop", "list_letters", "show"]
 
-_ROWS = 50
+_ROWS: Final = 50
+_AT_ONCE: Final = 5_000
+"""Letters that one transaction drops."""
 
 
 @choosing
@@ -35,17 +46,14 @@ def list_letters(
 ) -> None:
     """List dead letters with their status, tries, time and reason."""
     from tandem.output.dead_letter_tables import print_letters
-    from tandem.serving.installation.dead_letter_data import letter_data
 
     with existing_store(Home.of(home, store)) as views:
         target = target_of(definition, views, from_version)
         found = find(views, target, filters, dead_letter_folder(home, dead_letters))
-    if as_json:
-        listed = [letter_data(letter, payload=False) for letter in found[:limit]]
-        data = {"name": target.name, "version": target.letters_of, "letters": listed, "total": len(found)}
-        print_json(data)
-    else:
-        print_letters(console(), f"{target.name}, version {target.letters_of}", found, limit or _ROWS)
+        if as_json:
+            _print_json(target, found, limit)
+        else:
+            print_letters(console(), f"{target.name}, version {target.letters_of}", found, limit or _ROWS)
 
 
 def show(
@@ -65,7 +73,7 @@ def show(
     with existing_store(Home.of(home, store)) as views:
         target = target_of(definition, views, from_version)
         found = find(views, target, Filters(letters=(letter,)), dead_letter_folder(home, dead_letters))
-    one = only_one(found, letter)
+        one = only_one(found, letter)
     if raw:
         if one.stored is None:
             raise UserError(f"{one.id}: its payload can't be read: {one.problem}")
@@ -95,22 +103,41 @@ def drop(
 
     with existing_store(Home.of(home, store)) as views:
         target = target_of(definition, views, from_version)
-        found = find(views, target, filters, dead_letter_folder(home, dead_letters))[:limit]
-        if dry_run:
-            _print_plan(found, f"{target.name}: {count_text(len(found))} would be dropped")
-            return
-        if found and not yes and not note.strip():
-            raise UserError(
-                f"{count_text(len(found))} would be given up for good; --note says why, or --yes does without"
-            )
-        places = [(letter.state.position, letter.state.row) for letter in found]
-        dropped = views.dead_letters.settle(target.letters_of, places, DeadLetterStatus.DROPPED, note.strip())
+        found = islice(find(views, target, filters, dead_letter_folder(home, dead_letters)), limit)
+        if dry_run or not (yes or note.strip()):
+            first = list(islice(found, _ROWS))
+            count = len(first) + sum(1 for _ in found)
+            if dry_run:
+                _print_plan(first, count, f"{target.name}: {count_text(count)} would be dropped")
+                return
+            if count:
+                raise UserError(
+                    f"{count_text(count)} would be given up for good; --note says why, or --yes does without"
+                )
+        dropped = 0
+        while some := [(letter.state.position, letter.state.row) for letter in islice(found, _AT_ONCE)]:
+            dropped += views.dead_letters.settle(target.letters_of, some, DeadLetterStatus.DROPPED, note.strip())
     say(f"{target.name}: dropped {dropped:,} dead letter{'' if dropped == 1 else 's'}")
 
 
-def _print_plan(letters: Sequence[Found], summary: str) -> None:
-    for letter in letters[:_ROWS]:
+def _print_json(target: Target, found: Iterable[Found], limit: int | None) -> None:
+    from tandem.serving.installation.dead_letter_data import letter_data
+
+    total = 0
+
+    def listed() -> Iterator[dict[str, Any]]:
+        nonlocal total
+        for letter in found:
+            total += 1
+            if limit is None or total <= limit:
+                yield letter_data(letter, payload=False)
+
+    print_json_items({"name": target.name, "version": target.letters_of}, "letters", listed(), lambda: {"total": total})
+
+
+def _print_plan(first: Sequence[Found], count: int, summary: str) -> None:
+    for letter in first:
         say(f"  {letter.id}  {letter.reason}")
-    if len(letters) > _ROWS:
-        say(f"  and {len(letters) - _ROWS:,} more")
+    if count > len(first):
+        say(f"  and {count - len(first):,} more")
     say(summary)

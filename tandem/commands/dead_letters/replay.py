@@ -5,9 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
     from tandem.views.store import ViewStore
 
 __all__ = ["replay"]
+
+_AT_ONCE: Final = 50_000
+_SHOWN: Final = 20
+"""Reasons, and letters without a file, that are shown."""
+_REASONS: Final = 10_000
+"""Different reasons that are counted one by one."""
 
 
 @choosing
@@ -67,17 +76,111 @@ def replay(
             raise UserError(f"--again: {target.name} doesn't remove copies, so what was sent twice would count twice")
         if not dry_run:
             _settle_files(views, target, compiled, where)
-        found, flying, unreadable = _choose(find(views, target, filters, folder)[:limit], again)
-        verdicts = _try(compiled, found)
-        _print_verdicts(target, found, verdicts, flying, unreadable)
+        tally = _Tally(only_readable)
+        for some in _pages(find(views, target, filters, folder), limit):
+            tally.add(compiled, *_choose(some, again))
+        _print_verdicts(target, tally)
         if dry_run:
             return
-        if only_readable:
-            found = [letter for letter, verdict in zip(found, verdicts, strict=True) if verdict.readable]
-        if not found:
+        if not tally.sendable:
             say(f"{target.name}: nothing to replay")
             return
-        _replay(views, target, compiled, found, where, topic)
+        _check_records(target, tally)
+        with _said(target.name) as sent:
+            for some in _pages(find(views, target, filters, folder), limit):
+                chosen = _worth_sending(compiled, _choose(some, again)[0], only_readable)
+                _replay(views, target, compiled, chosen, where, topic, sent)
+
+
+def _pages(found: Iterator[Found], limit: int | None) -> Iterator[list[Found]]:
+    """The letters, so many at once as one file of a replay holds: their payloads are in memory."""
+    found = islice(found, limit)
+    while some := list(islice(found, _AT_ONCE)):
+        yield some
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What would become of letters, counted."""
+
+    only_readable: bool
+    chosen: int = 0
+    readable: int = 0
+    records: int = 0
+    """Letters to send that are records of files."""
+    flying: int = 0
+    """Letters in flight, which aren't sent again."""
+    failing: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By (stage, reason), of the first thousands of reasons."""
+    other_failing: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    """Lines about the first letters without a file."""
+    more_unreadable: int = 0
+
+    def add(
+        self, compiled: CompiledDefinition, letters: Sequence[Letter], flying: int, unreadable: Sequence[Found]
+    ) -> None:
+        """Try these letters, and count what became of them."""
+        self.chosen += len(letters)
+        self.flying += flying
+        shown = [f"  {letter.id} can't be replayed: {letter.problem}" for letter in unreadable]
+        room = _SHOWN - len(self.unreadable)
+        self.unreadable += shown[:room]
+        self.more_unreadable += len(shown[room:])
+        for letter, verdict in zip(letters, _try(compiled, letters), strict=True):
+            why = (verdict.stage, verdict.reason)
+            self.records += letter.of_file and (verdict.readable or not self.only_readable)
+            if verdict.readable:
+                self.readable += 1
+            elif why in self.failing or len(self.failing) < _REASONS:
+                self.failing[why] += 1
+            else:
+                self.other_failing += 1
+
+    @property
+    def sendable(self) -> int:
+        """Number of letters to send."""
+        return self.readable if self.only_readable else self.chosen
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What was sent, counted over all pages."""
+
+    by_topic: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+    decoded: int = 0
+    failed: int = 0
+
+
+@contextmanager
+def _said(name: str) -> Iterator[_Sent]:
+    """Counts of what is sent within the context; says them at its end, also of what was sent before an error."""
+    sent = _Sent()
+    try:
+        yield sent
+    finally:
+        for topic, count in sent.by_topic.items():
+            say(f"{name}: published {count_text(count)} to {topic}; a live run takes them in")
+        if sent.records:
+            say(
+                f"{name}: replayed {count_text(sent.records)} of files: {sent.decoded:,} counted, filtered or "
+                f"duplicates, {sent.failed:,} failed again"
+            )
+
+
+def _worth_sending(compiled: CompiledDefinition, letters: Sequence[Letter], only_readable: bool) -> Sequence[Letter]:
+    if not only_readable:
+        return letters
+    return [letter for letter, verdict in zip(letters, _try(compiled, letters), strict=True) if verdict.readable]
+
+
+def _check_records(target: Target, tally: _Tally) -> None:
+    if tally.records and target.letters_of != target.definition.version:
+        raise UserError(
+            f"{tally.records} letters are records of files that version {target.letters_of} read: version "
+            f"{target.definition.version} reads the files themselves, with `tandem backfill --files`"
+        )
 
 
 def _choose(found: Sequence[Found], again: bool) -> tuple[list[Letter], int, list[Found]]:
@@ -107,27 +210,23 @@ def _replay(
     letters: Sequence[Letter],
     home: ReplayHome,
     topic: str | None,
+    sent: _Sent,
 ) -> None:
+    """Send the letters of one page."""
     from tandem.pipelines.replay import publish_letters, topics
 
     messages = [letter for letter in letters if not letter.of_file]
     records = [letter for letter in letters if letter.of_file]
-    if records and target.letters_of != target.definition.version:
-        raise UserError(
-            f"{len(records)} letters are records of files that version {target.letters_of} read: version "
-            f"{target.definition.version} reads the files themselves, with `tandem backfill --files`"
-        )
     by_topic = {topic: messages} if topic is not None else topics(messages, home.journal)
     for name, held in by_topic.items():
         if held:
             done = publish_letters(views, target.letters_of, held, name)
-            say(f"{target.name}: published {count_text(done.sent)} to {name}; a live run takes them in")
+            sent.by_topic[name] += done.sent
     if records:
         done = _replay_files(views, target, compiled, records, home)
-        say(
-            f"{target.name}: replayed {count_text(done.sent)} of files: {done.decoded:,} counted, filtered or "
-            f"duplicates, {done.failed:,} failed again"
-        )
+        sent.records += done.sent
+        sent.decoded += done.decoded
+        sent.failed += done.failed
 
 
 def _settle_files(views: ViewStore, target: Target, compiled: CompiledDefinition, home: ReplayHome) -> None:
@@ -152,23 +251,21 @@ def _replay_files(
         return replay_files(views, compiled, letters, home, file)
 
 
-def _print_verdicts(
-    target: Target, letters: Sequence[Letter], verdicts: Sequence[Verdict], flying: int, unreadable: Sequence[Found]
-) -> None:
-    if not letters and not flying and not unreadable:
+def _print_verdicts(target: Target, tally: _Tally) -> None:
+    if not tally.chosen and not tally.flying and not tally.unreadable:
         say(f"{target.name}, version {target.letters_of}: no open dead letter fits", err=True)
         return
-    readable = sum(verdict.readable for verdict in verdicts)
-    version = target.definition.version
-    say(f"{target.name}, version {version}: {readable:,} of {count_text(len(letters))} can be read now", err=True)
-    failing = Counter((verdict.stage, verdict.reason) for verdict in verdicts if not verdict.readable)
-    for (stage, reason), count in failing.most_common(20):
+    of, version = count_text(tally.chosen), target.definition.version
+    say(f"{target.name}, version {version}: {tally.readable:,} of {of} can be read now", err=True)
+    for (stage, reason), count in tally.failing.most_common(_SHOWN):
         say(f"  {count:,} fail in {stage}: {reason}", err=True)
-    if len(failing) > 20:
-        say(f"  and {len(failing) - 20:,} other reasons", err=True)
-    if flying:
-        say(f"  {count_text(flying)} in flight: sent before, not sent again", err=True)
-    for letter in unreadable[:20]:
-        say(f"  {letter.id} can't be replayed: {letter.problem}", err=True)
-    if len(unreadable) > 20:
-        say(f"  and {len(unreadable) - 20:,} more that can't", err=True)
+    if len(tally.failing) > _SHOWN:
+        say(f"  and {len(tally.failing) - _SHOWN:,} other reasons", err=True)
+    if tally.other_failing:
+        say(f"  and {count_text(tally.other_failing)} of further reasons", err=True)
+    if tally.flying:
+        say(f"  {count_text(tally.flying)} in flight: sent before, not sent again", err=True)
+    for line in tally.unreadable:
+        say(line, err=True)
+    if tally.more_unreadable:
+        say(f"  and {tally.more_unreadable:,} more that can't", err=True)

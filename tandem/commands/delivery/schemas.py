@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,10 +48,10 @@ def register(
     store: StoreOption = None,
 ) -> None:
     """Register the Avro schema of a result's messages in Pub/Sub, and let its topics have it."""
-    if not re.fullmatch(r"projects/[^/\s]+/schemas/[^/\s]+", name):
-        raise UserError(f"{name!r} is not a name of schemas; write projects/PROJECT/schemas/NAME")
+    from tandem.commands.platforms.pubsub import check_name, once_there, pubsub_errors
+
+    check_name(name, "schemas")
     compiled = _compiled(definition, result, home, store)
-    from tandem.commands.platforms.pubsub import once_there, pubsub_errors
     from tandem.pipelines.delivery.registration import avro_topics, register_schema
 
     if not avro_topics(compiled, result):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
@@ -12,8 +11,9 @@ import typer
 
 from tandem.pipelines.console.printing import say
 from tandem.schemas.errors import UserError
+from tandem.schemas.pubsub_names import resource_name
 
-__all__ = ["create_subscription", "create_topic", "once_there", "pubsub_errors"]
+__all__ = ["check_name", "create_subscription", "create_topic", "once_there", "pubsub_errors"]
 
 _SECONDS: Final = 20.0
 _EMULATOR: Final = "PUBSUB_EMULATOR_HOST"
@@ -25,7 +25,7 @@ def create_topic(
     """Create a topic; one that is there already is left as it is."""
     from google.api_core.exceptions import AlreadyExists
 
-    _check(name, "topics")
+    check_name(name, "topics")
     with pubsub_errors(name):
         try:
             _publisher().create_topic(name=name, **once_there())
@@ -45,8 +45,8 @@ def create_subscription(
     """Create a subscription; it gets what is published from then on. One that is there must be the same."""
     from google.api_core.exceptions import AlreadyExists, NotFound
 
-    _check(name, "subscriptions")
-    _check(topic, "topics")
+    check_name(name, "subscriptions")
+    check_name(topic, "topics")
     with pubsub_errors(name):
         client = _subscriber()
         try:
@@ -64,9 +64,12 @@ def create_subscription(
             say(f"created {name}")
 
 
-def _check(name: str, kind: str) -> None:
-    if not re.fullmatch(rf"projects/[^/\s]+/{kind}/[^/\s]+", name):
-        raise UserError(f"{name!r} is not a name of {kind}; write projects/PROJECT/{kind}/NAME")
+def check_name(name: str, kind: str) -> None:
+    """Raise UserError for a text that is no name of Pub/Sub's `kind`, as "topics"."""
+    try:
+        resource_name(name, kind)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def _check_same(found: Any, topic: str, ack_deadline: int) -> None:

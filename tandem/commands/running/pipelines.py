@@ -119,12 +119,15 @@ def emulator(
     ] = None,
 ) -> None:
     """Serve the embedded Pub/Sub; other commands find it through PUBSUB_EMULATOR_HOST."""
-    from tandem.emulator.server import serve
+    from tandem.emulator.server import CannotListen, serve
     from tandem.emulator.state.broker import DEFAULT_MAX_BACKLOG_BYTES
 
-    serve(
-        host,
-        port,
-        ready=lambda address: say(f"export PUBSUB_EMULATOR_HOST={address}"),
-        max_backlog_bytes=max_backlog_bytes or DEFAULT_MAX_BACKLOG_BYTES,
-    )
+    try:
+        serve(
+            host,
+            port,
+            ready=lambda address: say(f"export PUBSUB_EMULATOR_HOST={address}"),
+            max_backlog_bytes=max_backlog_bytes or DEFAULT_MAX_BACKLOG_BYTES,
+        )
+    except CannotListen as error:
+        raise LaunchError(str(error), "--port 0 takes a free one") from None

@@ -137,7 +137,7 @@ def test_much_that_is_bad_is_not_published(bench: Bench) -> None:
     assert "sales: 2 times: " in bench.said
     assert "bad.jsonl/0 row 3" in bench.said
     assert bench.store.publishing.served("sales") is None
-    assert bench.store.dead_letters.states(COMPILED.version, DeadLetterStatus.OPEN) == []
+    assert list(bench.store.dead_letters.states(COMPILED.version, DeadLetterStatus.OPEN)) == []
     bench.run(files="good.jsonl")
     with pytest.raises(TooManyBadError):
         bench.run(files="*.jsonl")
@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_read_leaves_no_letters(bench: Bench) -> None:
     with pytest.raises(Exception, match=r"b\.avro"):
         bench.run("--max-bad", "100%", files="*.*o*")
     assert bench.store.publishing.served("sales") is None
-    assert bench.store.dead_letters.states(COMPILED.version) == []
+    assert list(bench.store.dead_letters.states(COMPILED.version)) == []
 
 
 def test_a_version_that_reads_less_is_not_promoted(bench: Bench) -> None:

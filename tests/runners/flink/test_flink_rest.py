@@ -198,3 +198,12 @@ def test_one_that_stays_unavailable_is_refused(fake: tuple[FakeFlink, FlinkRest]
     flink.answer("GET /config", {"errors": ["Service temporarily unavailable"]}, status=503)
     with pytest.raises(TandemError, match="refused GET /config: Service temporarily unavailable"):
         FlinkRest(rest.address, timeout=0.3).version()
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, [], {"jobs": None}, {"jobs": [{}]}, {"jobs": [{**JOBS["jobs"][0], "start-time": "x"}]}, 1]
+)
+def test_a_server_that_is_no_flink_lists_no_jobs(fake: Fake, answer: Any) -> None:
+    fake[0].answer("GET /jobs/overview", answer)
+    with pytest.raises(LaunchError, match=f"no Flink JobManager answers at {fake[1].address}"):
+        fake[1].jobs()
