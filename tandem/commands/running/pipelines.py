@@ -130,4 +130,4 @@ def emulator(
             max_backlog_bytes=max_backlog_bytes or DEFAULT_MAX_BACKLOG_BYTES,
         )
     except CannotListen as error:
-        raise LaunchError(str(error), "--port 0 takes a free one") from None
+        raise LaunchError(str(error).rstrip("."), "--port 0 takes a free one") from None
