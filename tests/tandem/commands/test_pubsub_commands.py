@@ -107,7 +107,8 @@ def test_emulator_on_a_port_in_use() -> None:
         port = taken.getsockname()[1]
         shown = run("emulator", "--port", str(port))
     assert (shown.exit_code, shown.stdout) == (2, "")
-    assert shown.stderr == f"error: Cannot listen on 127.0.0.1:{port}: Address already in use; --port 0 takes a free one\n"
+    said = f"error: Cannot listen on 127.0.0.1:{port}: Address already in use; --port 0 takes a free one\n"
+    assert shown.stderr == said
 
 
 @pytest.mark.parametrize(
