@@ -15,6 +15,7 @@ __all__ = [
     "LAST_TIME",
     "LATE",
     "RESERVED_PREFIX",
+    "TILE",
     "TIME",
 ]
 
@@ -22,6 +23,9 @@ RESERVED_PREFIX: Final = "__"
 
 TIME: Final = "__time"
 """The event's time: int64, microseconds since 1970-01-01 UTC, never null."""
+
+TILE: Final = "__tile"
+"""int64, the start of the tile of an event or state, where rows of many tiles are together."""
 
 ID: Final = "__id"
 """The event's id, never null: int64 for a single integer id field, else string (of several fields: a JSON array)."""

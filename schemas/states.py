@@ -218,6 +218,8 @@ def _ranked(keys: pa.Array) -> tuple[pa.Array, _Codes]:
     """(the distinct keys in the order of their bytes, the rank of each row's key)."""
     encoded = keys if pa.types.is_dictionary(keys.type) else keys.dictionary_encode()
     values = encoded.dictionary.cast(pa.string())
+    if pc.all(pc.less(values[:-1], values[1:])).as_py():  # as events that waited on disk have them
+        return values, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     order = pc.sort_indices(values).to_numpy()
     rank = np.empty(len(values), np.int64)
     rank[order] = np.arange(len(values))

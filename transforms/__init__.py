@@ -4,7 +4,7 @@
   run's journal), `ReadNative` with `DecodeNative` and `DeadLetterMessages` (Beam's own Pub/Sub read), `ReadWork` (files
   and sealed generations).
 - Routing to tiles (`routing`): `RouteToTiles`, `GatherPanes`, `LatePanes`.
-- Aggregation: `FoldTiles` (live), `AggregateTiles` with `SpillParts` and `ReadSpilled` (batch), `CountReceived`,
+- Aggregation: `FoldTiles` (live), `AggregateTiles` with `SpillTiles` (batch), `CountReceived`,
   `CountCounted`, `CountNewest`, `CountEarlyTimes`, `FinishBatchRun`.
 - Sinks (`sinks`): `WriteLiveStates`, `WriteSegmentTallies`, `WriteBatchStates`, `WriteLayers`,
   `WriteDeadLetters`, `PublishMessages`.
@@ -44,12 +44,11 @@ __all__ = [  # noqa: F405
     "ReadFollowed",
     "ReadJournaled",
     "ReadNative",
-    "ReadSpilled",
     "ReadWork",
     "RecomputeTiles",
     "RouteToTiles",
     "RouteWanted",
-    "SpillParts",
+    "SpillTiles",
     "WindowedMeasures",
     "WriteAndNudge",
     "WriteBatchStates",

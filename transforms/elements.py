@@ -24,6 +24,8 @@ from tandem.transforms.element_values import (
     SegmentTally,
     SourceBatch,
     Tally,
+    TileCounts,
+    TilesUpdate,
 )
 from tandem.transforms.packing import PackedCoder, bytes_of, pack, unpack
 
@@ -37,7 +39,9 @@ __all__ = [
     "SegmentTally",
     "SourceBatch",
     "Tally",
+    "TileCounts",
     "TileKey",
+    "TilesUpdate",
     "register_coders",
 ]
 
@@ -194,10 +198,38 @@ class FoldUpdateCoder(PackedCoder):
         )
 
 
+class TilesUpdateCoder(PackedCoder):
+    """Coder of TilesUpdate."""
+
+    value_type = TilesUpdate
+
+    def batches_of(self, value: TilesUpdate) -> Sequence[pa.RecordBatch]:
+        return (value.block, value.ids)
+
+    def encode(self, value: TilesUpdate) -> bytes:
+        tallies = [[astuple(tally) for tally in some] for some in value.tallies]
+        header = [value.places, tallies, value.rows, value.counted]
+        return pack(header, [to_ipc(value.block), to_ipc(value.ids)])
+
+    def decode(self, encoded: bytes) -> TilesUpdate:
+        (places, tallies, rows, counted), (block, ids) = unpack(encoded)
+        by_place = tuple(tuple(Tally(*tally) for tally in some) for some in tallies)
+        return TilesUpdate(
+            tuple(map(tuple, places)), by_place, from_ipc(block), tuple(rows), from_ipc(ids), tuple(counted)
+        )
+
+
 def register_coders() -> None:
     """Register the coders of all elements with Beam; importing this module does it."""
     coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
-    for coder in (SourceBatchCoder, DecodedSegmentCoder, SegmentTallyCoder, DeadLetterBatchCoder, FoldUpdateCoder):
+    for coder in (
+        SourceBatchCoder,
+        DecodedSegmentCoder,
+        SegmentTallyCoder,
+        DeadLetterBatchCoder,
+        FoldUpdateCoder,
+        TilesUpdateCoder,
+    ):
         coders.registry.register_coder(coder.value_type, coder)
 
 

@@ -12,8 +12,7 @@ from tandem.transforms.batch.counts import CountReceived as CountReceived
 from tandem.transforms.batch.counts import FinishBatchRun as FinishBatchRun
 from tandem.transforms.batch.early_times import CountEarlyTimes as CountEarlyTimes
 from tandem.transforms.batch.layers import WriteLayers as WriteLayers
-from tandem.transforms.batch.spilling import ReadSpilled as ReadSpilled
-from tandem.transforms.batch.spilling import SpillParts as SpillParts
+from tandem.transforms.batch.spilled_tiles import SpillTiles as SpillTiles
 from tandem.transforms.batch.work import ReadWork as ReadWork
 from tandem.transforms.fold.fold import FoldTiles as FoldTiles
 from tandem.transforms.reconcile.reconciling import ReadAgain as ReadAgain
@@ -26,8 +25,8 @@ from tandem.transforms.routing.panes import GatherPanes as GatherPanes
 from tandem.transforms.routing.panes import LatePanes as LatePanes
 from tandem.transforms.savepoints import ReadFollowed as ReadFollowed
 from tandem.transforms.savepoints import ReadJournaled as ReadJournaled
+from tandem.transforms.sinks.batch_states import WriteBatchStates as WriteBatchStates
 from tandem.transforms.sinks.pubsub import PublishMessages as PublishMessages
-from tandem.transforms.sinks.views import WriteBatchStates as WriteBatchStates
 from tandem.transforms.sinks.views import WriteDeadLetters as WriteDeadLetters
 from tandem.transforms.sinks.views import WriteLiveStates as WriteLiveStates
 from tandem.transforms.sinks.views import WriteSegmentTallies as WriteSegmentTallies

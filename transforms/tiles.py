@@ -95,10 +95,13 @@ class RouteToTiles(beam.PTransform):  # type: ignore[misc]
     run: SpreadRun | None = None
     """The run that spreads shards by load; None: workers get equally many shards."""
 
+    together: bool = False
+    """Whether a batch's tiles stay together, see `tandem.transforms.routing.tiles.route`; only for bounded input."""
+
     def expand(self, batches: beam.PCollection[SourceBatch]) -> Any:
         part = tuple[TileKey, pa.RecordBatch]
         routing = beam.ParDo(
-            _Route(self.definition, self.shards, self.after, self.letters, self.run)
+            _Route(self.definition, self.shards, self.after, self.letters, self.run, self.together)
         ).with_output_types(part, late_copies=part, tallies=SegmentTally, dead=DeadLetterBatch)
         return batches | "Route" >> routing.with_outputs(LATE_COPIES, TALLIES, DEAD, main="parts")
 
@@ -111,9 +114,11 @@ class _Route(beam.DoFn):  # type: ignore[misc]
         after: int,
         letters: LetterSource | None = None,
         run: SpreadRun | None = None,
+        together: bool = False,
     ) -> None:
         self._definition = definition
         self._run = run
+        self._together = together
         self._letters = letters
         self._shards = shards
         self._after = after
@@ -128,7 +133,7 @@ class _Route(beam.DoFn):  # type: ignore[misc]
             return
         earlier = self._letters.earlier(self._definition.version) if self._letters is not None else None
         agreed = self._run.agreed(self._definition.version) if self._run is not None else None
-        routed = route(self._compiled, self._shards, batch, earlier, agreed)
+        routed = route(self._compiled, self._shards, batch, earlier, agreed, together=self._together)
         for key, part in routed.parts:
             # A tile is late as a whole. Its window may be closed for good, and the runner would drop what comes for it.
             if part.column(LATE)[0].as_py():

@@ -17,6 +17,9 @@ from samples.sales import OVERFLOWS, Sale
 from tandem.formats.files.reading import FilePiece, FileRef
 from tandem.journal.index import SegmentRef
 from tandem.schemas.messages import DeadLetter, Decoded
+from tandem.transforms.batch.spill_files import Extent
+from tandem.transforms.batch.spilling import PartRef
+from tandem.transforms.batch.tile_ranges import Chunk, TileRange
 from tandem.transforms.batch.work import FileWork, SegmentWork, Work
 from tandem.transforms.elements import (
     CrossBoundaryDuplicate,
@@ -26,6 +29,7 @@ from tandem.transforms.elements import (
     SegmentTally,
     SourceBatch,
     Tally,
+    TilesUpdate,
 )
 from tandem.transforms.fold.state import TileState
 from tandem.transforms.packing import bytes_of, pack, unpack
@@ -64,6 +68,16 @@ def update() -> FoldUpdate:
     )
 
 
+def tiles_update() -> TilesUpdate:
+    block = pa.record_batch({"__generation": [1, 2, 1], "__key": ["[]", "[]", "[1]"], "__events": [2, 1, 1]})
+    ids = pa.record_batch({"__hash": pa.array([2**64 - 1, 7], pa.uint64())})
+    tallies = ((Tally(1, 2, 3, 1, 2**128 - 1), Tally(2, 0, 0, 0)), (), (Tally(-1, 1, 0, 0),))
+    return TilesUpdate(((-60_000_000, 3), (0, 3), (0, 4)), tallies, block, (2, 0, 1), ids, (1, 0, 1))
+
+
+CHUNK = Chunk(PartRef("a folder/ü.arrows", Extent(0, 40, 7, 90), Extent(40, 3 << 40, (1 << 32) - 1, 0)), -60, 0, 17)
+
+
 VALUES: dict[str, Callable[[], Any]] = {
     "a source batch": batch,
     "one without watermarks and messages": lambda: dataclasses.replace(
@@ -76,6 +90,9 @@ VALUES: dict[str, Callable[[], Any]] = {
     "one without late events": lambda: SegmentTally("file ü.csv", 0, -1, 1, 1, 0, 0, ()),
     "dead letters": lambda: DeadLetterBatch("run/0001", 9, 3, (LETTER, LETTER)),
     "an update of the fold": update,
+    "an update of a batch run's tiles": tiles_update,
+    "a chunk of events that wait": lambda: CHUNK,
+    "a range of tiles that wait": lambda: TileRange(3, -60, 60, (CHUNK, dataclasses.replace(CHUNK, last=30))),
     "work on segments": lambda: Work(SegmentWork((SegmentRef("r", 1, 2, 3, 4, "d"), SegmentRef("r", 1, 3, 3, 4, "e")))),
     "work on a file": lambda: Work(FileWork(FilePiece(FileRef("/a ü", 10, "d", "csv", "gzip"), 0, 10, 0), 2, -1, 17)),
     "a record batch": lambda: pa.record_batch({"a": pa.array([1, None]), "m": [[("k", "v")], []]}),
@@ -151,3 +168,11 @@ def test_a_routed_batch_and_its_update_survive_the_wire(source_batch: Callable[.
     made = TileState(COMPILED, key).update([events], "early")
     fold = coders.registry.get_coder(FoldUpdate)
     assert same(fold.decode(fold.encode(made)), made)
+
+
+def test_each_tile_of_an_update_has_its_own_rows() -> None:
+    found = list(tiles_update().by_place())
+    assert [(one.tile, one.shard) for one in found] == [(-60_000_000, 3), (0, 3), (0, 4)]
+    assert [one.block.column("__key").to_pylist() for one in found] == [["[]", "[]"], [], ["[1]"]]
+    assert [one.ids.column("__hash").to_pylist() for one in found] == [[2**64 - 1], [], [7]]
+    assert tuple(one.tallies for one in found) == tiles_update().tallies

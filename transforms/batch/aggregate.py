@@ -1,10 +1,13 @@
 """Aggregates the tiles of bounded input in one firing, without state."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Final
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -12,10 +15,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 from tandem.schemas.buckets import shard_from
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import Definition
-from tandem.transforms.batch.many_admitted import admit_tiles, is_plain
-from tandem.transforms.batch.many_tiles import aggregate_owned, aggregate_tiles
-from tandem.transforms.batch.spilling import ReadSpilled, SpillParts
-from tandem.transforms.elements import FoldUpdate, TileKey
+from tandem.transforms.batch.many_admitted import AdmittedTiles, admit_tiles, concatenated, is_plain
+from tandem.transforms.batch.many_tiles import aggregate_tiles
+from tandem.transforms.batch.spilled_tiles import SpillTiles
+from tandem.transforms.batch.threads import InThreads
+from tandem.transforms.batch.tile_ranges import RangeEvents, TileRange, read_range
+from tandem.transforms.elements import TileKey, TilesUpdate
 from tandem.transforms.fold.state import Admitted, TileState
 from tandem.transforms.routing.spreading import place_of
 from tandem.views.storage.opening import open_store
@@ -23,6 +28,9 @@ from tandem.views.storage.opening import open_store
 __all__ = ["AggregateTiles", "BatchRunRef"]
 
 _ROWS_AT_ONCE: Final = 65_536
+"""Events that are collected from the runner's shuffle before they are aggregated."""
+_MOST_AHEAD: Final = 1 << 18
+"""Most events of a range that is aggregated in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +51,53 @@ class BatchRunRef:
 
 @dataclass
 class AggregateTiles(beam.PTransform):  # type: ignore[misc]
-    """Events of bounded input, deduplicated and aggregated to one FoldUpdate for each tile and shard."""
+    """Events of bounded input, deduplicated and aggregated; small tiles together in one TilesUpdate."""
 
     definition: Definition
     batch_run: BatchRunRef
     scratch: str | None = None
-    """The folder to which events are spilled until their tile is aggregated; None: the runner's shuffle carries
-    them."""
+    """The folder to which events, routed together, are spilled until their tiles are aggregated; None: the runner's
+    shuffle carries them by tile and shard."""
 
-    def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[FoldUpdate]:
+    def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[TilesUpdate]:
         if self.scratch is None:
             tiles = parts | "Tiles" >> beam.GroupByKey()
+            aggregate = beam.ParDo(_Aggregate(self.definition, self.batch_run))
         else:
-            spilled = parts | "Spill" >> SpillParts(self.scratch)
-            tiles = spilled | "Tiles" >> beam.GroupByKey() | "Spilled" >> ReadSpilled()
-        aggregate = beam.ParDo(_Aggregate(self.definition, self.batch_run))
-        return tiles | "Aggregate" >> aggregate.with_output_types(FoldUpdate)
+            tiles = parts | "Spill" >> SpillTiles(self.scratch, self.definition.tile)
+            aggregate = beam.ParDo(_AggregateRanges(self.definition, self.batch_run))
+        return tiles | "Aggregate" >> aggregate.with_output_types(TilesUpdate)
+
+
+class _AggregateRanges(beam.DoFn):  # type: ignore[misc]
+    """Deduplicates and aggregates ranges of tiles; a small one in a thread, while what came before is handed on."""
+
+    def __init__(self, definition: Definition, batch_run: BatchRunRef) -> None:
+        self._definition = definition
+        self._run = batch_run
+        self._ahead = InThreads[list[TilesUpdate]](1, "aggregate")
+
+    def teardown(self) -> None:
+        self._ahead.close()
+
+    def start_bundle(self) -> None:
+        self._ahead.begin()
+
+    def process(self, tiles: tuple[TileKey, Iterable[TileRange]]) -> Iterator[TilesUpdate]:
+        for waiting in tiles[1]:
+            if waiting.rows > _MOST_AHEAD:  # memory holds one large tile
+                yield from chain.from_iterable(self._ahead.rest())
+                yield from self._counted(waiting)
+            else:
+                yield from chain.from_iterable(self._ahead.submit(partial(self._counted, waiting)))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        forever = GlobalWindow()
+        for update in chain.from_iterable(self._ahead.rest()):
+            yield WindowedValue(update, forever.max_timestamp(), [forever])
+
+    def _counted(self, waiting: TileRange) -> list[TilesUpdate]:
+        return list(count_tiles(compile_definition(self._definition), self._run, read_range(waiting)))
 
 
 class _Aggregate(beam.DoFn):  # type: ignore[misc]
@@ -67,29 +106,16 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
     def __init__(self, definition: Definition, batch_run: BatchRunRef) -> None:
         self._definition = definition
         self._run = batch_run
-        self._compiled: CompiledDefinition | None = None
-        self._fresh: list[tuple[TileState, pa.RecordBatch]] = []
-        self._known: list[tuple[TileState, Admitted]] = []
+        self._held: list[tuple[TileKey, pa.RecordBatch]] = []
         self._rows = 0
 
-    def setup(self) -> None:
-        self._compiled = compile_definition(self._definition)
-
     def start_bundle(self) -> None:
-        self._fresh, self._known, self._rows = [], [], 0
+        self._held, self._rows = [], 0
 
-    def process(self, tile: tuple[TileKey, Iterable[pa.RecordBatch]]) -> Iterator[FoldUpdate]:
-        assert self._compiled is not None
-        key, parts = place_of(tile[0]), tile[1]
-        state = TileState(self._compiled, key)
-        if self._definition.deduplicate:
-            self._load_counted(state, key)
+    def process(self, tile: tuple[TileKey, Iterable[pa.RecordBatch]]) -> Iterator[TilesUpdate]:
         # as one batch, so that the parts are gone before memory is needed for judging them
-        events = pa.concat_batches(parts)
-        if self._definition.deduplicate and not len(state.seen) and is_plain(events):
-            self._fresh.append((state, events))
-        else:
-            self._known.append((state, state.admit([events])))
+        events = concatenated(list(tile[1]))
+        self._held.append((place_of(tile[0]), events))
         self._rows += events.num_rows
         if self._rows >= _ROWS_AT_ONCE:
             yield from self._flush()
@@ -99,23 +125,61 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
         for update in self._flush():
             yield WindowedValue(update, forever.max_timestamp(), [forever])
 
-    def _flush(self) -> list[FoldUpdate]:
-        assert self._compiled is not None
-        fresh, known, self._fresh, self._known, self._rows = self._fresh, self._known, [], [], 0
-        measures, updates = self._compiled.measures, list[FoldUpdate]()
-        if fresh:
-            admitted = admit_tiles([events for _, events in fresh])
-            blocks = aggregate_owned(measures, admitted.counted, admitted.owners, len(fresh))
-            for (state, _), one, block in zip(fresh, admitted.tiles, blocks, strict=True):
-                updates.append(state.merge(one, block, "batch"))
-        blocks = aggregate_tiles(measures, [admitted.counted for _, admitted in known])
-        updates += [state.merge(one, block, "batch") for (state, one), block in zip(known, blocks, strict=True)]
-        return updates
+    def _flush(self) -> Iterator[TilesUpdate]:
+        held, self._held, self._rows = self._held, [], 0
+        if held:
+            places, tiles = zip(*held, strict=True)
+            together = RangeEvents(concatenated(tiles), places, tuple(tile.num_rows for tile in tiles))
+            yield from count_tiles(compile_definition(self._definition), self._run, together)
 
-    def _load_counted(self, state: TileState, key: TileKey) -> None:
-        store, version, run = open_store(self._run.store), self._definition.version, self._run
-        tile, buckets = key[0], shard_from(key[1], run.shards)
-        if run.parent is not None:
-            state.seen.load(store.batch.counted_ids(version, run.parent, tile, buckets))
-        if run.live_run is not None:
-            state.seen.load(store.live.cross_duplicate_ids(version, run.live_run, tile, run.boundary, buckets))
+
+def count_tiles(compiled: CompiledDefinition, run: BatchRunRef, tiles: RangeEvents) -> Iterator[TilesUpdate]:
+    """Deduplicate and aggregate the events of some tiles: together where nothing of a tile was counted before."""
+    alone = dict(_admitted_alone(compiled, run, tiles))
+    by_itself = np.array([number in alone for number in range(len(tiles.places))], bool)
+    if not by_itself.all():
+        others = tiles.only(~by_itself)
+        deduplicate = compiled.definition.deduplicate
+        admitted = admit_tiles(others.events, others.owners, len(others.places), deduplicate=deduplicate)
+        yield _update(compiled, others.places, admitted)
+    if alone:
+        yield _update(compiled, tuple(tiles.places[number] for number in alone), _together(list(alone.values())))
+
+
+def _admitted_alone(
+    compiled: CompiledDefinition, run: BatchRunRef, tiles: RangeEvents
+) -> Iterator[tuple[int, Admitted]]:
+    """By number the tiles in which events were counted before, or are late: each judged by itself."""
+    late = not is_plain(tiles.events)
+    below = compiled.definition.deduplicate and (run.parent is not None or run.live_run is not None)
+    if not late and not below:
+        return
+    for number, (place, events) in enumerate(zip(tiles.places, tiles.by_place(), strict=True)):
+        state = TileState(compiled, place)
+        if below:
+            _load_counted(state, run, place)
+        if late or len(state.seen):
+            yield number, state.admit([events])
+
+
+def _load_counted(state: TileState, run: BatchRunRef, place: TileKey) -> None:
+    """Load the ids that the run's ancestors counted in a tile, and those that it leaves to live."""
+    store, version = open_store(run.store), state.compiled.version
+    tile, buckets = place[0], shard_from(place[1], run.shards)
+    if run.parent is not None:
+        state.seen.load(store.batch.counted_ids(version, run.parent, tile, buckets))
+    if run.live_run is not None:
+        state.seen.load(store.live.cross_duplicate_ids(version, run.live_run, tile, run.boundary, buckets))
+
+
+def _together(admitted: Sequence[Admitted]) -> AdmittedTiles:
+    """Tiles that were judged by themselves, as `admit_tiles` gives them."""
+    owners = np.repeat(np.arange(len(admitted)), [one.counted.num_rows for one in admitted])
+    counted, ids = concatenated([one.counted for one in admitted]), pa.concat_batches([one.ids for one in admitted])
+    return AdmittedTiles(counted, owners, tuple(one.tallies for one in admitted), ids)
+
+
+def _update(compiled: CompiledDefinition, places: tuple[TileKey, ...], admitted: AdmittedTiles) -> TilesUpdate:
+    block, rows = aggregate_tiles(compiled.measures, admitted.counted, admitted.owners, len(places))
+    counted = admitted.sizes if admitted.ids.num_rows else (0,) * len(places)
+    return TilesUpdate(places, admitted.tallies, block, rows, admitted.ids, counted)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tandem.schemas.columns import TIME
 from tandem.schemas.definition.loading import Definition
-from tandem.transforms.elements import FoldUpdate, SegmentTally, SourceBatch
+from tandem.transforms.elements import SegmentTally, SourceBatch, TilesUpdate
 from tandem.transforms.sinks.retrying import retrying
 from tandem.views.rows import BatchManifest, GenerationCounts, SegmentFile
 from tandem.views.storage.opening import open_store
@@ -60,7 +60,7 @@ class _CountReceived(beam.DoFn):  # type: ignore[misc]
 class CountCounted(beam.PTransform):  # type: ignore[misc]
     """The numbers of counted events and of duplicates per generation."""
 
-    def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
+    def expand(self, updates: beam.PCollection[TilesUpdate]) -> beam.PCollection[tuple[int, Counts]]:
         return updates | "Counts" >> beam.FlatMap(_of_update).with_output_types(tuple[int, Counts])
 
 
@@ -102,9 +102,14 @@ def _of_tally(tally: SegmentTally) -> Iterable[tuple[int, Counts]]:
     yield tally.generation, (tally.received, 0, tally.filtered, tally.duplicates, tally.dead, 0, NO_TIME)
 
 
-def _of_update(update: FoldUpdate) -> Iterable[tuple[int, Counts]]:
-    for tally in update.tallies:
-        yield tally.generation, (0, tally.counted, 0, tally.duplicates, 0, tally.conflicts, NO_TIME)
+def _of_update(update: TilesUpdate) -> Iterable[tuple[int, Counts]]:
+    total: dict[int, tuple[int, int, int]] = {}
+    for tally in (tally for tallies in update.tallies for tally in tallies):
+        counted, duplicates, conflicts = total.get(tally.generation, (0, 0, 0))
+        found = counted + tally.counted, duplicates + tally.duplicates, conflicts + tally.conflicts
+        total[tally.generation] = found
+    for generation, (counted, duplicates, conflicts) in total.items():
+        yield generation, (0, counted, 0, duplicates, 0, conflicts, NO_TIME)
 
 
 def _newest_of(batch: SourceBatch, arrival_time: int) -> Iterable[tuple[int, Counts]]:

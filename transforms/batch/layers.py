@@ -5,8 +5,11 @@ shuffle, and are grouped by their file. The content of a file comes out of a Gro
 bytes.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, Final
 
 import apache_beam as beam
@@ -15,23 +18,22 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from tandem.schemas.columns import GENERATION, KEY
+from tandem.schemas.columns import GENERATION, KEY, TILE
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.states import block_schema
 from tandem.transforms.batch.counts import Counts
 from tandem.transforms.batch.spilling import PartRef, forget_spilled, read_spilled, spill
-from tandem.transforms.elements import FoldUpdate
+from tandem.transforms.batch.threads import InThreads
+from tandem.transforms.elements import TilesUpdate
 from tandem.transforms.routing.seen_ids import ID_SCHEMA
 from tandem.transforms.routing.tiles import sorted_places
 from tandem.transforms.sinks.retrying import retrying
 from tandem.views.layers.cutting import Part, Slot, parts_of, slot_of, slots_of
 from tandem.views.storage.opening import open_store
-from tandem.views.updates import BatchUpdateLike
 
 __all__ = ["LayerTarget", "WriteLayers", "assigned", "cut_states", "write_states"]
 
-_TILE: Final = "__tile"
 _ROWS: Final = 1 << 18
 """States that are collected before they are cut."""
 _AS_ROWS: Final = Part(0, 0, 0, -1)
@@ -62,7 +64,7 @@ class WriteLayers(beam.PTransform):  # type: ignore[misc]
     """The folder on this machine to which events were spilled: its disk space is freed once all tiles are aggregated.
     Only for a runner that never reads them again."""
 
-    def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
+    def expand(self, updates: beam.PCollection[TilesUpdate]) -> beam.PCollection[tuple[int, Counts]]:
         waiting, assigned_to = _carried(self.scratch)
         cut = beam.ParDo(_Cut(self.definition, self.scratch)).with_output_types(waiting, states=tuple[Slot, int])
         found = updates | "Cut" >> cut.with_outputs(_STATES, main="waiting")
@@ -90,13 +92,13 @@ class _Cut(beam.DoFn):  # type: ignore[misc]
     def __init__(self, definition: Definition, scratch: str | None) -> None:
         self._definition = definition
         self._scratch = scratch
-        self._held: list[FoldUpdate] = []
+        self._held: list[TilesUpdate] = []
         self._rows = 0
 
     def start_bundle(self) -> None:
         self._held, self._rows = [], 0
 
-    def process(self, update: FoldUpdate) -> Iterator[Any]:
+    def process(self, update: TilesUpdate) -> Iterator[Any]:
         if update.block.num_rows:
             self._held.append(update)
             self._rows += update.block.num_rows
@@ -122,21 +124,18 @@ class _Cut(beam.DoFn):  # type: ignore[misc]
         yield from spill(parts, self._scratch) if self._scratch is not None else parts
 
 
-def cut_states(definition: Definition, updates: Sequence[BatchUpdateLike]) -> list[tuple[Slot, pa.RecordBatch]]:
+def cut_states(definition: Definition, updates: Sequence[TilesUpdate]) -> list[tuple[Slot, pa.RecordBatch]]:
     """The states of updates by slot: a block's columns, and each row's tile."""
     schema = block_schema(compile_definition(definition).measures)
     blocks = [pa.RecordBatch.from_arrays([u.block.column(n) for n in schema.names], schema=schema) for u in updates]
-    tiles = np.repeat([update.tile for update in updates], [block.num_rows for block in blocks])
-    together = pa.concat_batches(blocks).append_column(_TILE, pa.array(tiles, pa.int64()))
+    starts = [tile for update in updates for tile, _ in update.places]
+    tiles = np.repeat(np.array(starts, np.int64), [rows for update in updates for rows in update.rows])
+    together = pa.concat_batches(blocks).append_column(TILE, pa.array(tiles, pa.int64()))
     slots = slots_of(together.column(KEY), tiles)
     order = sorted_places(slots - slots.min())
     together, slots = together.take(pa.array(order)), slots[order]
-    starts = np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]])).tolist()
-    ends = [*starts[1:], len(slots)]
-    return [
-        (slot_of(int(slots[start])), together.slice(start, end - start))
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    borders = [*np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]])).tolist(), len(slots)]
+    return [(slot_of(int(slots[start])), together.slice(start, end - start)) for start, end in pairwise(borders)]
 
 
 class _Assign(beam.DoFn):  # type: ignore[misc]
@@ -165,7 +164,7 @@ def assigned(states: dict[Slot, int], threshold: int) -> dict[Slot, Part]:
 
 
 class _Write(beam.DoFn):  # type: ignore[misc]
-    """Writes each file, or all rows."""
+    """Writes each file, or all rows; two at a time."""
 
     def __init__(self, definition: Definition, store: str, batch_run: str, place: str, events: str | None) -> None:
         self._definition = definition
@@ -173,16 +172,28 @@ class _Write(beam.DoFn):  # type: ignore[misc]
         self._batch_run = batch_run
         self._place = place
         self._events = events
+        self._writing = InThreads[None](2, "write-layers")
+
+    def teardown(self) -> None:
+        self._writing.close()
+
+    def start_bundle(self) -> None:
+        self._writing.begin()
 
     def process(self, group: tuple[_PartKey, Iterable[Any]]) -> Iterable[tuple[int, Counts]]:
         if self._events is not None:  # which file a state goes into is known only when all tiles are aggregated
             forget_spilled(self._events)
             self._events = None
-        part, waiting = Part(*group[0]), list(group[1])
+        deque(self._writing.submit(partial(self._write, Part(*group[0]), list(group[1]))), maxlen=0)
+        return ()
+
+    def finish_bundle(self) -> None:
+        deque(self._writing.rest(), maxlen=0)
+
+    def _write(self, part: Part, waiting: Sequence[Any]) -> None:
         spilled = waiting and isinstance(waiting[0], PartRef)
         batches = read_spilled(sorted(waiting, key=lambda ref: (ref.file, ref.part.start))) if spilled else waiting
         write_states(self._definition, self._store, self._batch_run, self._place, part, batches)
-        return ()
 
 
 def write_states(
@@ -195,7 +206,7 @@ def write_states(
         updates = list(_updates(states, names))
         retrying(lambda: open_store(store).batch.write(compiled, batch_run, updates))
         return
-    columns = [states.column(_TILE if name == GENERATION else name) for name in names]
+    columns = [states.column(TILE if name == GENERATION else name) for name in names]
     block = pa.RecordBatch.from_arrays(columns, schema=block_schema(compiled.measures))
     retrying(lambda: open_store(store).batch.write_part(compiled, batch_run, place, part, block))
 
@@ -211,7 +222,7 @@ class _Rows:
 
 
 def _updates(states: pa.RecordBatch, names: Sequence[str]) -> Iterator[_Rows]:
-    tiles = states.column(_TILE).to_numpy(zero_copy_only=False)
+    tiles = states.column(TILE).to_numpy(zero_copy_only=False)
     for tile in np.unique(tiles).tolist():
         yield _Rows(tile, states.filter(pa.array(tiles == tile)).select(names), _NO_IDS)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,6 @@ from tandem.schemas.columns import KEY, LATE
 from tandem.schemas.states import numbered
 from tandem.transforms.batch.spill_files import with_plain_keys
 from tandem.transforms.elements import Tally
-from tandem.transforms.fold.state import Admitted
 from tandem.transforms.routing.seen_ids import ID_SCHEMA, Ids, ids_batch
 from tandem.views.reconcile.digests import digests_of_groups, ids_hashed
 
@@ -32,8 +32,16 @@ class AdmittedTiles:
     counted: pa.RecordBatch
     """The counted events, tile by tile."""
     owners: Rows
-    """The number of each event's tile."""
-    tiles: list[Admitted]
+    """The number of each counted event's tile."""
+    tallies: tuple[tuple[Tally, ...], ...]
+    """By tile, one a generation, ascending."""
+    ids: pa.RecordBatch
+    """The ids of the counted events tile by tile, sorted by hash and content; none without de-duplication."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of counted events of each tile."""
+        return tuple(np.bincount(self.owners, minlength=len(self.tallies)).tolist())
 
 
 def concatenated(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
@@ -43,14 +51,15 @@ def concatenated(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
-def admit_tiles(tiles: Sequence[pa.RecordBatch]) -> AdmittedTiles:
-    """The counted events of each tile; none of the events is late.
+def admit_tiles(events: pa.RecordBatch, owners: Rows, count: int, *, deduplicate: bool = True) -> AdmittedTiles:
+    """The counted events of each of `count` tiles; none of the events is late.
 
-    Of several copies the first of the lowest generation counts.
+    `owners`: the number of each event's tile, ascending. Of several copies the first of the lowest generation counts.
     """
-    events = concatenated(tiles)
-    owners = np.repeat(np.arange(len(tiles)), [tile.num_rows for tile in tiles])
     ids = Ids.of(events)
+    if not deduplicate:
+        none = np.zeros(len(owners), bool)
+        return AdmittedTiles(events, owners, _tallies(count, (owners, ids), (owners, ids), none), _NONE)
     order = _by_tile_and_identity(owners, ids)
     ordered, mine = ids[order], owners[order]
     same_id = (ordered.hash[1:] == ordered.hash[:-1]) & (mine[1:] == mine[:-1])
@@ -63,8 +72,8 @@ def admit_tiles(tiles: Sequence[pa.RecordBatch]) -> AdmittedTiles:
     first[order[~leads]] = False
     counted = events if every else events.filter(pa.array(first))
     candidates = ordered if every else ordered[leads]
-    tallies = _tallies(len(tiles), (owners, ids), (mine[leads], candidates), clash[leads])
-    return AdmittedTiles(counted, owners[first], _cut(counted, owners[first], candidates, tallies))
+    tallies = _tallies(count, (owners, ids), (mine[leads], candidates), clash[leads])
+    return AdmittedTiles(counted, owners if every else owners[first], tallies, ids_batch(candidates))
 
 
 def _by_tile_and_identity(owners: Rows, ids: Ids) -> Rows:
@@ -87,7 +96,7 @@ def _by_tile_and_identity(owners: Rows, ids: Ids) -> Rows:
 
 def _tallies(
     count: int, events: tuple[Rows, Ids], counted: tuple[Rows, Ids], conflicts: npt.NDArray[np.bool_]
-) -> list[tuple[Tally, ...]]:
+) -> tuple[tuple[Tally, ...], ...]:
     """The tallies of each tile, one a generation, ascending; `conflicts`: among the counted events."""
     (owners, ids), (mine, candidates) = events, counted
     generations, codes = numbered(np.concatenate([ids.generation, candidates.generation]))
@@ -105,16 +114,7 @@ def _tallies(
         found[tile].append(
             Tally(int(generations[generation]), first, number - first, int(clashes[place]), digests[place])
         )
-    return [tuple(some) for some in found]
-
-
-def _cut(counted: pa.RecordBatch, owners: Rows, candidates: Ids, tallies: list[tuple[Tally, ...]]) -> list[Admitted]:
-    borders = np.searchsorted(owners, np.arange(len(tallies) + 1)).tolist()
-    ids = ids_batch(candidates)
-    return [
-        Admitted(counted.slice(at, end - at), mine, (), _NONE, ids.slice(at, end - at))
-        for at, end, mine in zip(borders[:-1], borders[1:], tallies, strict=True)
-    ]
+    return tuple(map(tuple, found))
 
 
 def is_plain(events: pa.RecordBatch) -> bool:
@@ -122,4 +122,4 @@ def is_plain(events: pa.RecordBatch) -> bool:
     return not events.column(LATE).true_count
 
 
-_NONE = pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)
+_NONE: Final = pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)

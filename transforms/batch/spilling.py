@@ -1,44 +1,37 @@
-"""Spills events to files until their tile is aggregated; only references to them cross the shuffle.
+"""Spills events and states to files; only references to them cross the shuffle.
 
-A local runner keeps everything that it shuffles in memory, and copies it several times. Here a bundle's events are
-written to files of Arrow record batches, sorted by tile, and read back tile by tile, with checks: memory is bounded by
-a bundle's buffer and by the largest tile. The files are needed only as long as the pipeline runs; a retried bundle
-writes others.
+A local runner keeps everything that it shuffles in memory, and copies it several times. Here batches are written to
+files of Arrow record batches, and read back part by part, with checks. The files are needed only as long as the
+pipeline runs; a retried bundle writes others.
 """
 
 import functools
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
 from tandem.formats.files.pieces import storage_of
 from tandem.schemas.columns import KEY
-from tandem.schemas.privacy.files import need_folder, private
+from tandem.schemas.privacy.files import private
 from tandem.transforms.batch.spill_files import Extent, SpillFile, with_plain_keys, write_spill_file
-from tandem.transforms.elements import TileKey
 from tandem.transforms.packing import PackedCoder, pack, unpack
 
-__all__ = ["PartRef", "ReadSpilled", "SpillParts", "SpilledParts", "forget_spilled", "read_spilled", "spill"]
+__all__ = ["PartRef", "forget_spilled", "read_spilled", "spill", "spill_parts"]
 
-SPILL_ROWS: Final = 500_000
-"""Events that are collected before they are written."""
-_SMALL: Final = 8_192
-"""Average number of rows below which parts are joined before they are written."""
+Place = TypeVar("Place", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
 class PartRef:
-    """A reference to events of one tile and shard: the places of the part and of the head in a file."""
+    """A reference to events or states: the places of the part and of the head in a file."""
 
     file: str
     head: Extent
@@ -62,87 +55,24 @@ class PartRefCoder(PackedCoder):
 
 beam.coders.registry.register_coder(PartRef, PartRefCoder)
 
-Part = tuple[TileKey, pa.RecordBatch]
-Spilled = tuple[TileKey, PartRef]
+
+def spill(parts: Sequence[tuple[Place, pa.RecordBatch]], folder: str) -> list[tuple[Place, PartRef]]:
+    """Write batches to one new file of the folder; returns a reference for each place."""
+    by_place: dict[Place, list[pa.RecordBatch]] = {}
+    for place, part in parts:
+        by_place.setdefault(place, []).append(part)
+    return list(zip(by_place, spill_parts(list(by_place.values()), folder), strict=True))
 
 
-@dataclass
-class SpillParts(beam.PTransform):  # type: ignore[misc]
-    """Write events by tile and shard to files in a folder that all workers can access: PCollection[(TileKey,
-    PartRef)].
-    """
-
-    folder: str
-
-    def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[Spilled]:
-        return parts | "Write" >> beam.ParDo(_Spill(self.folder)).with_output_types(Spilled)
-
-
-@dataclass
-class ReadSpilled(beam.PTransform):  # type: ignore[misc]
-    """The spilled events of each tile and shard."""
-
-    def expand(
-        self, tiles: beam.PCollection[tuple[TileKey, Iterable[PartRef]]]
-    ) -> beam.PCollection[tuple[TileKey, Iterable[pa.RecordBatch]]]:
-        read = beam.Map(lambda tile: (tile[0], SpilledParts(tuple(tile[1]))))
-        return tiles | "Read" >> read.with_output_types(tuple[TileKey, Iterable[pa.RecordBatch]])
-
-
-class _Spill(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._held: list[Part] = []
-        self._rows = 0
-
-    def setup(self) -> None:
-        if "://" not in self._folder:
-            need_folder(self._folder)
-
-    def start_bundle(self) -> None:
-        self._held, self._rows = [], 0
-
-    def process(self, part: Part) -> Iterator[Spilled]:
-        self._held.append(part)
-        self._rows += part[1].num_rows
-        if self._rows >= SPILL_ROWS:
-            yield from self._write()
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        forever = GlobalWindow()
-        for spilled in self._write():
-            yield WindowedValue(spilled, forever.max_timestamp(), [forever])
-
-    def _write(self) -> list[Spilled]:
-        held, self._held, self._rows = self._held, [], 0
-        return spill(held, self._folder) if held else []
-
-
-def spill(parts: Sequence[Part], folder: str) -> list[Spilled]:
-    """Write parts to one new file of the folder; returns a reference for each tile and shard."""
-    by_tile: dict[TileKey, list[pa.RecordBatch]] = {}
-    for key, part in parts:
-        by_tile.setdefault(key, []).append(part)
-    rows = sum(part.num_rows for _, part in parts)
-    if rows < _SMALL * len(parts):
-        by_tile = {key: [pa.concat_batches(some)] for key, some in by_tile.items()}
+def spill_parts(parts: Sequence[Sequence[pa.RecordBatch]], folder: str) -> list[PartRef]:
+    """Write parts, of some batches each, to one new file of the folder; returns a reference for each part."""
     path = f"{folder}/{secrets.token_hex(16)}.arrows"
     system, inner = storage_of(path)
     if system.type_name == "local":
         os.close(private(inner, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     with system.open_output_stream(inner) as sink:
-        head, extents = write_spill_file(sink, list(by_tile.values()))
-    return [(key, PartRef(path, head, extent)) for key, extent in zip(by_tile, extents, strict=True)]
-
-
-@dataclass(frozen=True, slots=True)
-class SpilledParts:
-    """Events of one tile and shard, read when they are iterated, so that nothing of a large tile is held before."""
-
-    refs: tuple[PartRef, ...]
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        return iter(read_spilled(self.refs))
+        head, extents = write_spill_file(sink, parts)
+    return [PartRef(path, head, extent) for extent in extents]
 
 
 def read_spilled(refs: Iterable[PartRef]) -> list[pa.RecordBatch]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from tandem.formats.avro.types import source_fields
 from tandem.formats.json.encoding import record_json
 from tandem.schemas.buckets import buckets_of, first_bucket, in_buckets, shards_of
-from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
+from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TILE, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, Prepared
 from tandem.schemas.definition.loading import Source
 from tandem.schemas.hashing import hash64, hash_rows
@@ -43,7 +43,7 @@ class Routed:
 
     parts: tuple[tuple[TileKey, pa.RecordBatch], ...]
     """Events by tile and shard, under the key of `spread`: KEY, the measures' inputs, HASH, CONTENT, GENERATION,
-    LATE."""
+    LATE. Together: by shard, in the order of their tiles, with TILE besides, under their first tile."""
     tally: SegmentTally
     dead: DeadLetterBatch
 
@@ -66,11 +66,13 @@ def route(
     batch: SourceBatch,
     earlier: EarlierLetters | None = None,
     agreed: Agreed | None = None,
+    *,
+    together: bool = False,
 ) -> Routed:
     """Filter, derive and key the events of a batch, mark late ones, and split them by tile and shard.
 
     `earlier` knows the originals of replays, for definitions that don't deduplicate. `agreed`: the loads by which
-    shards are spread.
+    shards are spread. `together`: tiles stay together, so that small ones don't cost a part each.
     """
     definition = compiled.definition
     prepared = compiled.prepare(batch.decoded.events)
@@ -83,7 +85,8 @@ def route(
     late_tiles, late_counts = np.unique(tiles[late], return_counts=True) if late.any() else (_NONE, _NONE)
     # A copy of a late event may yet be in time, in another lane: the fold must know of it.
     chosen = np.arange(len(tiles)) if definition.deduplicate else np.flatnonzero(~late & ~again)
-    parts = _split(compiled, shards, batch, prepared, tiles, late, chosen, agreed)
+    split = _together if together else _split
+    parts = split(compiled, shards, batch, prepared, tiles, late, chosen, agreed)
     tally = SegmentTally(
         position=batch.position,
         number=batch.number,
@@ -144,6 +147,37 @@ def _split(
             spread((int(tiles[start]), first_bucket(int(shard[start]), shards)), shards, groups),
             events.slice(start, end - start),
         )
+        for start, end in pairwise(borders)
+    )
+
+
+def _together(
+    compiled: CompiledDefinition,
+    shards: int,
+    batch: SourceBatch,
+    prepared: Prepared,
+    tiles: Times,
+    late: Flags,
+    chosen: npt.NDArray[np.int64],
+    agreed: Agreed | None,
+) -> tuple[tuple[TileKey, pa.RecordBatch], ...]:
+    """As `_split`, with one part a shard; workers don't have to agree on loads, since places of parts say nothing."""
+    if not len(chosen):
+        return ()
+    events = _identified(compiled, batch, prepared).append_column(LATE, pa.array(late))
+    events = events.append_column(TILE, pa.array(tiles))
+    numbers = (tiles[chosen] - tiles.min()) // compiled.definition.tile
+    shard = np.zeros(len(chosen), np.int64)
+    if shards > 1:
+        shard = shards_of(buckets_of(events.column(KEY)), shards)[chosen]
+        numbers += shard * (int(numbers.max()) + 1)
+    if len(chosen) < len(tiles) or (numbers[1:] < numbers[:-1]).any():
+        order = sorted_places(numbers)
+        events, tiles, shard = events.take(pa.array(chosen[order])), tiles[chosen[order]], shard[order]
+    events = marked(events, [Segment(batch.position, batch.number)])
+    borders = [0, *(np.flatnonzero(shard[1:] != shard[:-1]) + 1).tolist(), len(shard)]
+    return tuple(
+        ((int(tiles[start]), first_bucket(int(shard[start]), shards)), events.slice(start, end - start))
         for start, end in pairwise(borders)
     )
 

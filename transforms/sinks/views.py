@@ -1,16 +1,13 @@
-"""Beam sinks of live and batch views and of dead letters; they are idempotent."""
+"""Beam sinks of live views and of dead letters; they are idempotent."""
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
-from concurrent import futures
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from tandem.formats.dead_letters.files import decode, encode, letters_name
@@ -23,8 +20,6 @@ from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.telemetry.traces import Segment
 from tandem.transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
 from tandem.transforms.fold.stored_tiles import LiveRunRef
-from tandem.transforms.packing import bytes_of
-from tandem.transforms.sinks.empty_batches import without_rows
 from tandem.transforms.sinks.retrying import retrying
 from tandem.transforms.sources.traced import carried, traced
 from tandem.views.dead_letters.facts import LetterNote
@@ -32,7 +27,6 @@ from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 __all__ = [
-    "WriteBatchStates",
     "WriteDeadLetters",
     "WriteLiveStates",
     "WriteSegmentTallies",
@@ -41,11 +35,6 @@ __all__ = [
 ]
 
 _BUFFER: Final = 200
-_BUFFER_IDS: Final = 1_000_000
-"""Approximate number of a batch run's ids in one transaction."""
-_BUFFER_STATES: Final = 16 << 20
-"""Bytes of a batch run's states in one transaction; states are written less often than ids, since each time touches
-pages of nearly all keys."""
 
 
 def serve_when_caught_up(store: ViewStore, definition: Definition, run: str) -> bool:
@@ -156,93 +145,6 @@ class WriteSegmentTallies(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, tallies: beam.PCollection[SegmentTally]) -> beam.PCollection[None]:
         return tallies | "Write" >> beam.ParDo(_WriteTallies(self.definition, self.live_run)).with_output_types(None)
-
-
-@dataclass
-class WriteBatchStates(beam.PTransform):  # type: ignore[misc]
-    """Write the states of a batch run; emits each update once it is written."""
-
-    definition: Definition
-    store: str
-    batch_run: str
-    states: bool = True
-    """Whether to write the states, and not the ids alone because `WriteLayers` writes the states."""
-
-    def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[FoldUpdate]:
-        write = beam.ParDo(_WriteBatch(self.definition, self.store, self.batch_run, self.states))
-        return updates | "Write" >> write.with_output_types(FoldUpdate)
-
-
-class _WriteBatch(beam.DoFn):  # type: ignore[misc]
-    """Writes in a thread of its own, so that the next tiles are computed during disk writes."""
-
-    def __init__(self, definition: Definition, store: str, batch_run: str, states: bool = True) -> None:
-        self._definition = definition
-        self._store = store
-        self._batch_run = batch_run
-        self._states = states
-        self._held: list[FoldUpdate] = []
-        self._ids = 0
-        self._blocks: list[FoldUpdate] = []
-        self._bytes = 0
-        self._writing: Future[list[FoldUpdate]] | None = None
-        self._writer: ThreadPoolExecutor | None = None
-
-    def teardown(self) -> None:
-        if self._writer is not None:
-            self._writer.shutdown()
-
-    def start_bundle(self) -> None:
-        self._held, self._ids, self._blocks, self._bytes = [], 0, [], 0
-        if self._writing is not None:  # of a bundle that failed: it comes again
-            futures.wait([self._writing])
-            self._writing = None
-
-    def process(self, update: FoldUpdate) -> Iterator[FoldUpdate]:
-        if self._states:
-            self._bytes += bytes_of(update.block)
-        else:
-            update = replace(update, block=without_rows(update.block))
-        self._held.append(update)
-        self._ids += update.ids.num_rows
-        if len(self._held) >= _BUFFER or self._ids >= _BUFFER_IDS or self._bytes >= _BUFFER_STATES:
-            yield from self._written()
-            self._write(all_states=self._bytes >= _BUFFER_STATES)
-
-    def finish_bundle(self) -> Iterator[Any]:
-        written = self._written()
-        if self._held or self._blocks:
-            self._write(all_states=True)
-            written += self._written()
-        forever = GlobalWindow()
-        for update in written:
-            yield WindowedValue(update, forever.max_timestamp(), [forever])
-
-    def _write(self, *, all_states: bool) -> None:
-        """Start writing the collected ids and, now or later in the bundle, their states."""
-        self._writer = self._writer or ThreadPoolExecutor(1, "write-batch")
-        held, self._held, self._ids = self._held, [], 0
-        parts: list[FoldUpdate] = held
-        if self._states and (self._blocks or not all_states):
-            parts = [replace(update, block=without_rows(update.block)) for update in held]
-            self._blocks += [replace(update, ids=without_rows(update.ids), tallies=()) for update in held]
-        if all_states:
-            parts, self._blocks, self._bytes = [*parts, *self._blocks], [], 0
-        self._writing = self._writer.submit(_write_updates, self._definition, self._store, self._batch_run, parts, held)
-
-    def _written(self) -> list[FoldUpdate]:
-        """The updates of the pending write, once it is done. Raises its error."""
-        writing, self._writing = self._writing, None
-        return writing.result() if writing is not None else []
-
-
-def _write_updates(
-    definition: Definition, url: str, batch_run: str, parts: list[FoldUpdate], updates: list[FoldUpdate]
-) -> list[FoldUpdate]:
-    """Write the parts; returns the updates."""
-    store, compiled = open_store(url), compile_definition(definition)
-    retrying(lambda: store.batch.write(compiled, batch_run, parts))
-    return updates
 
 
 @dataclass

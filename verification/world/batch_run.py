@@ -15,8 +15,8 @@ from tandem.transforms.batch.aggregate import BatchRunRef, _Aggregate
 from tandem.transforms.batch.counts import Counts, _finish, _of_tally, _of_update, add_counts
 from tandem.transforms.batch.layers import LayerTarget, assigned, cut_states, write_states
 from tandem.transforms.batch.work import read_work
-from tandem.transforms.elements import FoldUpdate, TileKey
-from tandem.transforms.sinks.views import _WriteBatch
+from tandem.transforms.elements import TileKey, TilesUpdate
+from tandem.transforms.sinks.batch_states import _WriteBatch
 from tandem.transforms.tiles import _Route
 from tandem.verification.world.live_run import parts_of
 from tandem.views.layers.cutting import Part, Slot
@@ -101,10 +101,9 @@ def _aggregate(
     random: Random,
     interlude: Callable[[], None],
     cut: list[tuple[Slot, pa.RecordBatch]] | None,
-) -> Iterator[FoldUpdate]:
+) -> Iterator[TilesUpdate]:
     """Aggregate and write, bundle by bundle; adds states that become files to `cut` instead."""
     aggregate = _Aggregate(definition, reference)
-    aggregate.setup()
     write = _WriteBatch(definition, reference.store, reference.run, states=cut is None)
     keys = random.sample(sorted(parts), len(parts))
     while keys:
@@ -113,7 +112,7 @@ def _aggregate(
         interlude()
         aggregate.start_bundle()
         write.start_bundle()
-        updates: list[FoldUpdate] = []
+        updates: list[TilesUpdate] = []
         for key in bundle:
             updates += aggregate.process((key, random.sample(parts[key], len(parts[key]))))
         updates += [value.value for value in aggregate.finish_bundle()]

@@ -15,8 +15,9 @@ from tandem.transforms.batch.aggregate import AggregateTiles, BatchRunRef
 from tandem.transforms.batch.counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
 from tandem.transforms.batch.early_times import CountEarlyTimes
 from tandem.transforms.batch.layers import LayerTarget, WriteLayers
-from tandem.transforms.elements import FoldUpdate, SegmentTally, SourceBatch
-from tandem.transforms.sinks.views import WriteBatchStates, WriteDeadLetters
+from tandem.transforms.elements import SegmentTally, SourceBatch, TilesUpdate
+from tandem.transforms.sinks.batch_states import WriteBatchStates
+from tandem.transforms.sinks.views import WriteDeadLetters
 from tandem.transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles, SpreadRun
 
 __all__ = ["BatchView"]
@@ -47,14 +48,16 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         config, work, url = self.job.config, self.job.plan, self.job.config.home.store
         letters = LetterSource(url, work.parent.boundary if work.parent else 0, self._parent)
         run = SpreadRun(url, work.batch_run)
-        routed = batches | "Route" >> RouteToTiles(config.definition, config.shards, letters=letters, run=run)
+        together = self.scratch is not None
+        route = RouteToTiles(config.definition, config.shards, letters=letters, run=run, together=together)
+        routed = batches | "Route" >> route
         write = WriteDeadLetters(config.definition, config.home.dead_letters, url, work.batch_run)
         _ = routed[DEAD] | "DeadLetters" >> write
         return routed
 
     def _written(
         self, parts: beam.PCollection[Any]
-    ) -> tuple[beam.PCollection[FoldUpdate], Sequence[beam.PCollection[Any]]]:
+    ) -> tuple[beam.PCollection[TilesUpdate], Sequence[beam.PCollection[Any]]]:
         """Updates of tiles, with their states as rows; or as files, whose counts are the second result."""
         config, work, url = self.job.config, self.job.plan, self.job.config.home.store
         definition, target = config.definition, _layer_target(config)
@@ -70,7 +73,7 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         self,
         batches: beam.PCollection[SourceBatch],
         tallies: beam.PCollection[SegmentTally],
-        updates: beam.PCollection[FoldUpdate],
+        updates: beam.PCollection[TilesUpdate],
     ) -> Sequence[beam.PCollection[Any]]:
         newest = batches | "Newest" >> CountNewest(self.job.plan.arrival_time)
         received = tallies | "Received" >> CountReceived(self.job.config.definition, self.job.config.home.store)

@@ -21,7 +21,8 @@ from tandem.pipelines.bounded import publishing as backfill_publish
 from tandem.runners.options.reading import read_arguments
 from tandem.schemas.certificate import Status
 from tandem.schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
-from tandem.transforms.sinks import views as sinks
+from tandem.transforms.batch import spilled_tiles
+from tandem.transforms.sinks import batch_states as sinks
 from tandem.views.answers.point import answer
 from tandem.views.batch.runs import BatchRuns
 from tandem.views.storage.opening import open_store
@@ -252,6 +253,7 @@ def test_it_makes_no_difference_in_how_many_transactions_a_run_is_written(
     """Ids and states of a tile may be written apart."""
     bench.yaml.write_text(sales.text(deduplicate=deduplicate))
     written: dict[str, list[int]] = {}
+    monkeypatch.setattr(spilled_tiles, "_GROUP_TILES", 1)
     write_batch = BatchRuns.write
     for name, least in (("whole", 1 << 30), ("parts", 5)):
         monkeypatch.setattr(sinks, "_BUFFER_IDS", least)

@@ -30,7 +30,7 @@ from tandem.journal.lanes.writer import LaneWriter
 from tandem.schemas.certificate import judge
 from tandem.schemas.columns import CONTENT
 from tandem.schemas.measures.encoding.totals import TotalMeasure
-from tandem.transforms.batch.many_admitted import admit_tiles
+from tandem.transforms.batch.many_admitted import AdmittedTiles, admit_tiles
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.routing.seen_ids import Ids, SeenIds, Verdict, merge_sorted
 
@@ -104,7 +104,10 @@ def copies_within_a_batch_run_count(patch: Patch) -> None:
         index = events.schema.get_field_index(CONTENT)
         return events.set_column(index, CONTENT, pa.array(np.arange(events.num_rows, dtype=np.uint64)))
 
-    patch.setattr(tandem.transforms.batch.aggregate, "admit_tiles", lambda tiles: intact([apart(t) for t in tiles]))
+    def admitted(events: pa.RecordBatch, *of: Any, **more: Any) -> AdmittedTiles:
+        return intact(apart(events), *of, **more)
+
+    patch.setattr(tandem.transforms.batch.aggregate, "admit_tiles", admitted)
 
 
 def straddlers_are_not_named(patch: Patch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 from random import Random
 
 import numpy as np
@@ -45,6 +46,19 @@ def test_hashes_that_differ_in_their_last_bits_are_different_ids(routed: Routed)
     check_tiles([near, same] * 200)
 
 
+def test_without_deduplication_every_event_counts_as_alone(routed: Routed) -> None:
+    every = sales.compiled(deduplicate=False)
+    tiles = [_tile(routed, Random(seed)) for seed in range(4)]
+    owners = np.repeat(np.arange(4), [events.num_rows for events in tiles])
+    found = admit_tiles(concatenated(tiles), owners, 4, deduplicate=False)
+    alone = [TileState(every, (number, 0)).admit([events]) for number, events in enumerate(tiles)]
+    assert list(found.tallies) == [one.tallies for one in alone]
+    assert found.counted.to_pylist() == [row for one in alone for row in one.counted.to_pylist()]
+    assert found.owners.tolist() == owners.tolist()
+    assert not found.ids.num_rows
+    assert not any(one.ids.num_rows for one in alone)
+
+
 def test_codes_of_keys_and_texts_of_keys_come_together(routed: Routed) -> None:
     coded = routed(COMPILED, [Sale("a", 1, "x"), Sale("b", 1, "y")])
     key = coded.column("__key")
@@ -68,13 +82,15 @@ def _tile(routed: Routed, random: Random) -> pa.RecordBatch:
 
 
 def check_tiles(tiles: list[pa.RecordBatch]) -> None:
-    found = admit_tiles(tiles)
+    owners = np.repeat(np.arange(len(tiles)), [events.num_rows for events in tiles])
+    found = admit_tiles(concatenated(tiles), owners, len(tiles))
     alone = [TileState(COMPILED, (number, 0)).admit([events]) for number, events in enumerate(tiles)]
-    assert [one.tallies for one in found.tiles] == [one.tallies for one in alone]
+    assert list(found.tallies) == [one.tallies for one in alone]
     assert [one.cross_duplicates for one in alone] == [() for _ in tiles]
-    for mine, wanted in zip(found.tiles, alone, strict=True):
-        assert mine.counted.to_pylist() == wanted.counted.to_pylist()
-        assert mine.ids.to_pylist() == wanted.ids.to_pylist()
-        assert not mine.late.num_rows
+    for end, size, wanted in zip(accumulate(found.sizes), found.sizes, alone, strict=True):
+        assert found.counted.slice(end - size, size).to_pylist() == wanted.counted.to_pylist()
+        assert found.ids.slice(end - size, size).to_pylist() == wanted.ids.to_pylist()
+        assert not wanted.late.num_rows
+    assert found.ids.num_rows == found.counted.num_rows
     assert found.counted.num_rows == len(found.owners) == sum(one.counted.num_rows for one in alone)
     assert found.owners.tolist() == [number for number, one in enumerate(alone) for _ in range(one.counted.num_rows)]

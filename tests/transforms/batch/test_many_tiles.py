@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 from random import Random
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from samples import sales
 from samples.sales import Sale
 
 from tandem.schemas.states import aggregate, to_ipc
+from tandem.transforms.batch.many_admitted import concatenated
 from tandem.transforms.batch.many_tiles import aggregate_tiles
 
 Routed = Callable[..., pa.RecordBatch]
@@ -28,17 +31,20 @@ def test_each_block_is_that_of_its_tile_alone(routed: Routed, seed: int) -> None
             parts.append(routed(COMPILED, items, generation))
         tiles.append(pa.concat_batches(random.sample(parts, len(parts))))
     tiles.insert(random.randrange(len(tiles) + 1), tiles[0].slice(0, 0))
-    check_tiles(tiles)
+    check_tiles(tiles, tiles[0].slice(0, 0))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_tiles_and_tiles_without_events(routed: Routed, count: int) -> None:
     one = routed(COMPILED, [Sale("a", 1)])
-    check_tiles([one] * count)
-    check_tiles([one.slice(0, 0)] * count)
+    check_tiles([one] * count, one.slice(0, 0))
+    check_tiles([one.slice(0, 0)] * count, one.slice(0, 0))
 
 
-def check_tiles(tiles: list[pa.RecordBatch]) -> None:
-    found = aggregate_tiles(COMPILED.measures, tiles)
+def check_tiles(tiles: list[pa.RecordBatch], none: pa.RecordBatch) -> None:
+    owners = np.repeat(np.arange(len(tiles)), [events.num_rows for events in tiles])
+    block, rows = aggregate_tiles(COMPILED.measures, concatenated([none, *tiles]), owners, len(tiles))
+    found = [block.slice(end - size, size) for end, size in zip(accumulate(rows), rows, strict=True)]
     wanted = [aggregate(COMPILED.measures, events) for events in tiles]
     assert [to_ipc(block) for block in found] == [to_ipc(block) for block in wanted]
+    assert block.num_rows == sum(rows)

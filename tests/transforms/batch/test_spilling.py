@@ -1,4 +1,4 @@
-"""Events that wait for their tile in files come back as they were."""
+"""Events and states that wait in files come back as they were."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import apache_beam as beam
 import pyarrow as pa
 import pytest
-from apache_beam.testing.util import assert_that
 
 from tandem.schemas.columns import KEY
 from tandem.schemas.errors import SpillError
 from tandem.schemas.keys import KEY_DICTIONARY
 from tandem.transforms.batch import spill_files, spilling
 from tandem.transforms.batch.spill_files import Extent
-from tandem.transforms.batch.spilling import PartRef, ReadSpilled, SpillParts, read_spilled, spill
+from tandem.transforms.batch.spilling import PartRef, read_spilled, spill
 from tandem.transforms.elements import TileKey
 
 Part = tuple[TileKey, pa.RecordBatch]
@@ -91,22 +89,6 @@ def test_what_is_damaged_is_refused(tmp_path: Path, keys: list[str]) -> None:
         other.write_bytes(data)
         with pytest.raises(SpillError, match=other.name):
             read_spilled([replace(ref, file=str(other)) for ref in refs.values()])
-
-
-def test_through_a_pipeline_that_writes_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spilling, "SPILL_ROWS", 3)
-    parts = [part(60 * (n % 4), [f"k{n}", "x"], 2 * n) for n in range(40)]
-    wanted = sorted((key, *row) for key, events in parts for row in rows([events]))
-
-    def check(found: list[tuple[TileKey, list[pa.RecordBatch]]]) -> None:
-        assert len(found) == 4
-        assert sorted((key, *row) for key, batches in found for row in rows(batches)) == wanted
-
-    with beam.Pipeline("apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
-        created = pipeline | beam.Create(parts).with_output_types(Part)
-        tiles = created | SpillParts(str(tmp_path)) | beam.GroupByKey() | ReadSpilled()
-        assert_that(tiles, check)
-    assert len(list(tmp_path.iterdir())) > 4
 
 
 def test_the_reference_survives_its_coder() -> None:

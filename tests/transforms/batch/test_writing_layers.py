@@ -34,5 +34,7 @@ def test_events_are_forgotten_before_the_first_file(
     monkeypatch.setattr(layers, "write_states", written)
     write = _Write(sales.compiled().definition, "", "b-1", "", str(events) if freed else None)
     for _ in range(2):
+        write.start_bundle()
         assert list(write.process(((0, 0, 0, 255), [ref]))) == []
+        write.finish_bundle()
     assert sizes == [0 if freed else whole] * 2

@@ -24,6 +24,7 @@ from tandem.formats.writing import encode_messages
 from tandem.schemas.avro.types import arrow_schema
 from tandem.schemas.buckets import bucket_of, buckets_of, buckets_of_hashes, shard_from
 from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
+from tandem.schemas.columns import TILE as TILE_COLUMN
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.routing.spreading import place_of
 from tandem.transforms.routing.tiles import route, tile_of
@@ -113,6 +114,27 @@ def test_every_record_goes_to_exactly_one_place(
     rows = sum(events.num_rows for _, events in found.parts)
     assert rows == found.tally.routed + sum(late.values())
     assert sorted(tile for tile, _ in found.tally.late) == [tile for tile, _ in found.tally.late]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(payloads=RECORDS, watermark=st.sampled_from([None, 6 * TILE]), shards=st.integers(1, 3))
+def test_together_are_the_same_events_in_one_part_a_shard(
+    source_batch: MakeBatch, payloads: list[bytes], watermark: int | None, shards: int
+) -> None:
+    batch = source_batch(COMPILED, payloads, 6, watermark)
+    apart, found = route(COMPILED, shards, batch), route(COMPILED, shards, batch, together=True)
+    assert (found.tally, found.dead) == (apart.tally, apart.dead)
+    assert len({shard for (_, shard), _ in found.parts}) == len(found.parts)
+    wanted = [(*place_of(key), row) for key, events in apart.parts for row in events.to_pylist()]
+    rows = []
+    for (first, shard), events in found.parts:
+        tiles = events.column(TILE_COLUMN).to_pylist()
+        assert tiles == sorted(tiles)
+        assert tiles[0] == first
+        rows += [
+            (tile, shard, row) for tile, row in zip(tiles, events.drop_columns([TILE_COLUMN]).to_pylist(), strict=True)
+        ]
+    assert sorted(rows, key=lambda row: row[:2]) == sorted(wanted, key=lambda row: row[:2])
 
 
 def test_without_deduplication_late_events_go_nowhere(source_batch: MakeBatch) -> None:
