@@ -30,6 +30,7 @@ __all__ = [
     "id_batch",
     "left_out",
     "left_out_ids",
+    "pack_all",
     "pack_ids",
     "unpack_ids",
 ]
@@ -73,6 +74,29 @@ def pack_ids(update: BatchUpdateLike) -> Iterator[PackedIds]:
     for generation in np.unique(generations).tolist():
         mine = generations == generation
         yield PackedIds(place, generation, _pairs(hashes[mine], contents[mine]))
+
+
+def pack_all(updates: Sequence[BatchUpdateLike]) -> list[list[PackedIds]]:
+    """`pack_ids` of each update; of many small ones at once, where each has sorted ids of one generation."""
+    filled = [update for update in updates if update.ids.num_rows]
+    if len(filled) < 2:
+        return [list(pack_ids(update)) for update in updates]
+    ids = pa.concat_batches([update.ids.select([HASH, CONTENT, GENERATION]) for update in filled])
+    hashes, contents, generations = (column.to_numpy(zero_copy_only=False) for column in ids.columns)
+    ends = np.cumsum([update.ids.num_rows for update in filled])
+    within = np.ones(len(hashes) - 1, bool)
+    within[ends[:-1] - 1] = False
+    before, after = slice(None, -1), slice(1, None)
+    wrong = (hashes[after] < hashes[before]) | (generations[after] != generations[before])
+    wrong |= (hashes[after] == hashes[before]) & (contents[after] < contents[before])
+    if (wrong & within).any():
+        return [list(pack_ids(update)) for update in updates]
+    pairs, numbers, starts = _pairs(hashes, contents), generations[ends - 1].tolist(), [0, *ends.tolist()]
+    packed = (
+        [PackedIds((update.tile, update.shard), number, pairs[start:end])]
+        for update, number, start, end in zip(filled, numbers, starts, starts[1:], strict=False)
+    )
+    return [next(packed) if update.ids.num_rows else [] for update in updates]
 
 
 def _sorted(hashes: Words, contents: Words) -> bool:

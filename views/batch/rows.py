@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.states import Measures, block_schema, empty_block, merge_blocks, with_generation
 from tandem.views.answers.merging import StoredRow, decode_states, encoded_states
-from tandem.views.batch.event_ids import PackedIds, pack_ids
+from tandem.views.batch.event_ids import PackedIds, pack_all
 from tandem.views.reconcile.digest_rows import RowSum
 from tandem.views.reconcile.digests import Hashes128, as_bytes, digest_of_pairs, row_hashes, sum_of
 from tandem.views.storage.checksums import state_crc
@@ -87,8 +87,9 @@ def prepare(below: Below, measures: Measures, updates: Sequence[BatchUpdateLike]
         if written.rows
     ]
     ids, id_digests = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
-    for update in sorted(updates, key=lambda update: (update.tile, update.shard)):
-        place, mine = (update.tile, update.shard), list(pack_ids(update))
+    in_order = sorted(updates, key=lambda update: (update.tile, update.shard))
+    for update, mine in zip(in_order, pack_all(in_order), strict=True):
+        place = update.tile, update.shard
         ids.extend((definition, *place, ordinal, packed.generation, packed.packed) for packed in mine)
         id_digests.extend((definition, *place, ordinal, *columns) for columns in _counted(update, mine))
     return PreparedBatch(below, states, ids, digests, id_digests)

@@ -15,7 +15,7 @@ from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.batch import rows, runs
-from tandem.views.batch.event_ids import PackedIds, pack_ids, unpack_ids
+from tandem.views.batch.event_ids import PackedIds, pack_all, pack_ids, unpack_ids
 from tandem.views.reconcile.digests import MODULUS, digest_of_pairs, ids_hashed, row_hash, row_hashes, sum_of
 from tandem.views.rows import BatchManifest
 from tandem.views.store import ViewStore
@@ -68,6 +68,29 @@ def test_a_slice_of_ids_is_packed_alone(bench: Any) -> None:
     (part,) = pack_ids(bench.Update(0, 0, bench.block(), ids=whole.slice(1, 2)))
     assert part.pairs.tolist() == [[1, 1], [2, 2]]
     assert whole.schema.names == [HASH, CONTENT, GENERATION]
+
+
+SORTED = [(1, 9, 1), (2, 0, 1), (2, 3, 1), (HIGH, 5, 1)]
+
+
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        pytest.param([], id="no tiles"),
+        pytest.param([SORTED], id="one"),
+        pytest.param([SORTED, SORTED, [(1, 1, 1)]], id="sorted each"),
+        pytest.param([[], SORTED, [], [(0, 7, 2)], []], id="some without ids"),
+        pytest.param([SORTED, [(1, 1, 2), (2, 2, -1)]], id="two generations in a tile"),
+        pytest.param([SORTED, SORTED[::-1]], id="one not sorted"),
+        pytest.param([SORTED, [(1, HIGH, 1), (1, 2, 1)]], id="contents not sorted"),
+    ],
+)
+def test_many_tiles_are_packed_as_each_alone(bench: Any, tiles: Any) -> None:
+    updates = [bench.Update(60 * at, 1, bench.block(), ids=bench.ids(*ids)) for at, ids in enumerate(tiles)]
+    found, alone = pack_all(updates), [list(pack_ids(update)) for update in updates]
+    assert [[(part.place, part.generation, bytes(part.packed)) for part in parts] for parts in found] == [
+        [(part.place, part.generation, bytes(part.packed)) for part in parts] for parts in alone
+    ]
 
 
 def view(bench: Any, batch_run: str) -> dict[tuple[str, int], int]:
