@@ -120,7 +120,16 @@ def parse_key(fields: Sequence[pa.Field], values: str | Sequence[str] | Mapping[
     columns = []
     for field, value in zip(fields, found, strict=True):
         columns.append(_typed(field, value))
-    return str(key_texts(columns, 1)[0].as_py())
+    texts = [_plain_text(column) for column in columns]
+    return str(key_texts(columns, 1)[0].as_py()) if None in texts else f"[{','.join(map(str, texts))}]"
+
+
+def _plain_text(column: pa.Array) -> str | None:
+    """The JSON text of the only value of a column, without Arrow's functions; None for dates and times."""
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        return None
+    return json.dumps(column[0].as_py(), ensure_ascii=False)
 
 
 def _values(fields: Sequence[pa.Field], values: str | Sequence[str] | Mapping[str, str]) -> list[Any]:

@@ -31,9 +31,9 @@ _LATER: Final[Mapping[str, Mapping[str, Any]]] = {
 _ABSENT: Final = "pandas"
 """Arrow imports it to recognize its types: half a second for a single question."""
 
-_COLLECTED: Final = 50_000
-"""New objects from which on garbage is collected: imports make hundreds of thousands that stay, and Python would go
-through all of them again and again."""
+_COLLECTED: Final = 300_000
+"""New objects from which on garbage is collected: imports make two hundred thousand that stay, and Python would go
+through them again and again."""
 
 _LOCK: Final = threading.RLock()
 _CODE: Final = "__tandem_later__"

@@ -43,8 +43,9 @@ class _Extreme(ColumnarMeasure):
         values, groups = present(column, groups)
         order = ordered(values)
         best, found = extremes(order.codes, groups, size, greatest=self.greatest)
-        row = np.cumsum(found) - 1
-        chosen = order.restore(best[found]).take(pa.array(row, mask=~found))
+        chosen = order.restore(best[found])
+        if not found.all():
+            chosen = chosen.take(pa.array(np.cumsum(found) - 1, mask=~found))
         return struct_array(self.state_type, chosen)
 
     def result(self, states: pa.Array) -> list[Any]:

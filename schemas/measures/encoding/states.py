@@ -35,7 +35,7 @@ Bytes = npt.NDArray[np.uint8]
 _INT32_MAX: Final = 2**31 - 1
 _WORDS: Final = (1, 2, 4, 8)
 """Widths in bytes of NumPy's numbers."""
-_FEW: Final = 8
+_FEW: Final = 64
 """NumPy copies up to this many ranges of bytes faster than Arrow, whose call costs as much as copying a hundred."""
 
 

@@ -106,6 +106,8 @@ FIELDS = [pa.field("shop", pa.string()), pa.field("n", pa.int32()), pa.field("da
         pytest.param(FIELDS[:1], "a=b", '["a=b"]', id="a value with an equals sign"),
         pytest.param(FIELDS[:1], "", '[""]', id="the empty text"),
         pytest.param([pa.field("b", pa.bool_())], "TRUE", "[true]", id="boolean"),
+        pytest.param([pa.field("n", pa.uint64())], f"{2**64 - 1}", f"[{2**64 - 1}]", id="a large number"),
+        pytest.param(FIELDS[:1], ['"\\\u00e9\x7f\n'], '["\\"\\\\\u00e9\x7f\\n"]', id="what JSON escapes, and what not"),
         pytest.param([pa.field("t", UTC)], "2013-01-31 17:05", '["2013-01-31T17:05:00Z"]', id="timestamp"),
         pytest.param([], "", "[]", id="global"),
         pytest.param([], "[]", "[]", id="global as JSON"),
