@@ -60,7 +60,7 @@ def test_examples_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "schemas.errors",
         "schemas.measures.base",
         "schemas.measures.registry",
-        "schemas.rules.automaton",
+        "schemas.rules.automaton.running",
         "serving.client.values",
         "storage.urls",
         "transforms.windowed.states.combining",
