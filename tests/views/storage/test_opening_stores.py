@@ -83,7 +83,7 @@ def locked_away(path: Path) -> None:
     [
         pytest.param(damaged, "file is not a database", id="damaged"),
         pytest.param(foreign, "is a database of something else, with tables cats", id="foreign"),
-        pytest.param(other_version, "has schema version 99, this program reads 10", id="another version"),
+        pytest.param(other_version, "has schema version 99, this program reads 11", id="another version"),
         pytest.param(cut_short, "malformed", id="cut short"),
         pytest.param(folder, "is a folder", id="a folder"),
         pytest.param(locked_away, "unable to open", id="can't be opened"),
