@@ -6,7 +6,6 @@ All mistakes are collected, not only the first.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import pyarrow as pa
 
@@ -57,11 +56,8 @@ def id_type(definition: Definition, source_schema: pa.Schema) -> pa.DataType:
     return pa.int64() if single else pa.string()
 
 
-@lru_cache(maxsize=16)
 def check_definition(definition: Definition) -> Checked:
-    """Check everything about a definition that pydantic can't check value by value; to be read only, since loading and
-    compiling share it.
-    """
+    """Check everything about a definition that pydantic can't check value by value."""
     try:
         source_schema = arrow_schema(definition.source.fields_schema)
     except SchemaError as error:
