@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 STATUSES: Final = ("open", "replayed", "dropped", "all")
+_DIGITS: Final = 18
+"""Digits of a row; Python reads some thousands only."""
 _NAMED: Final = 10
 """Letters that an error names."""
 
@@ -139,8 +141,8 @@ def parse_id(text: str) -> tuple[str, int | None]:
     position, mark, row = text.rpartition("#")
     if not mark:
         return text, None
-    if not row.isdecimal():
-        raise UserError(f"{text!r} is no dead letter; write POSITION#ROW, as `tandem deadletters list` shows it")
+    if not row.isdecimal() or len(row) > _DIGITS:
+        raise UserError(f"{text[:200]!r} is no dead letter; write POSITION#ROW, as `tandem deadletters list` shows it")
     return position, int(row)
 
 

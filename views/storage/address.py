@@ -27,6 +27,8 @@ _PARAMETER_VALUE: Final = re.compile(
     r"((?:password|secret|scram_(?:client|server)_key)(?:\s*=\s*|%3d)).*", re.I | re.DOTALL
 )
 """The whole rest: an & within a password doesn't end it."""
+_WITHOUT_SCHEME: Final = re.compile(r"[^/:@]*:([^@]+)@")
+"""Matches NAME:PASSWORD@ where the scheme is missing or misspelt, so that the address is taken for a path."""
 _CONNINFO: Final = re.compile(r"(?:^|\s)(?:host|hostaddr|dbname|user|password|service)\s*=")
 _FORMS: Final = "a path, sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE"
 
@@ -39,6 +41,9 @@ def parse_address(text: str) -> sa.URL:
     """
     keep_address(text)
     if "://" not in text:
+        for found in _WITHOUT_SCHEME.findall(text):
+            keep_secret(found)
+            keep_secret(found.rpartition(":")[2])
         if _CONNINFO.search(text):
             raise StoreAddressError(f"libpq's KEY=VALUE is no address of a view store: it is {_FORMS}")
         return sa.URL.create("sqlite", database=text)
@@ -67,7 +72,10 @@ def parse_address(text: str) -> sa.URL:
 def _check_parameters(text: str, address: sa.URL) -> None:
     """Reject parameters that the driver would quote in an error: they may be the rest of a password with an & in it."""
     named = [part.partition("=") for part in text.partition("?")[2].split("&") if part] if address.query else []
-    if any(not equals or name not in {*PARAMETERS, PARAMETER} for name, equals, _ in named):
+    unknown = [part for part in named if not part[1] or part[0] not in {*PARAMETERS, PARAMETER}]
+    for name, _, value in unknown:
+        keep_secret(value or name)
+    if unknown:
         why = "a parameter isn't one of PostgreSQL's; an & within a password is written %26"
         raise StoreAddressError(f"{shown_address(text)}: {why}")
 

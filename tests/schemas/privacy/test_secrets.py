@@ -122,3 +122,18 @@ def test_what_is_no_secret_stays(address: str, shown: str) -> None:
     keep_address(address)
     assert redacted(shown) == shown
     assert ("hush" in address) is ("hush" not in redacted("it said hush"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("u:QXZJ7QXZJ@h/db", id="no scheme"),
+        pytest.param("//u:QXZJ7QXZJ@h/db", id="slashes alone"),
+        pytest.param("postgresql:/u:QXZJ7QXZJ@h/db", id="one slash"),
+        pytest.param("postgresql:u:QXZJ7QXZJ@h/db", id="no slash"),
+        pytest.param("postgresql://u@h/db?pass=QXZJ7QXZJ", id="another parameter"),
+    ],
+)
+def test_a_password_in_an_address_that_is_misspelt(address: str) -> None:
+    assert "QXZJ" not in said_by_the_store(address)
+    assert "QXZJ" not in said_by_the_command(address)

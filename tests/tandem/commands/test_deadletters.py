@@ -198,6 +198,7 @@ def test_a_newer_definition_reads_the_letters_of_an_older_version(dead: Any, pub
         pytest.param(("show", "orders", f"{LANE}/4"), "3 dead letters are at", id="several"),
         pytest.param(("show", "orders", f"{LANE}/4#3"), "there is no dead letter", id="none"),
         pytest.param(("show", "orders", f"{LANE}/4#x"), "write POSITION#ROW", id="no-row"),
+        pytest.param(("show", "orders", f"{LANE}/4#{'9' * 5_000}"), "write POSITION#ROW", id="too-many-digits"),
         pytest.param(("drop", "orders", "--yes", f"{LANE}/5"), "there is no dead letter", id="drop-none"),
         pytest.param(("replay", "orders", "--topic", "projects/demo/topics/nowhere"), "nowhere", id="no-topic"),
     ],
