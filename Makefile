@@ -8,6 +8,9 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Hundreds of processes are started by tests: each would compile Tandem's modules anew, about a second of its processor time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo dashboard quick test deploy-tools system-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs pages processes chaos machines kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
