@@ -57,15 +57,21 @@ def by_place(alert: Alert) -> tuple[str, str, int]:
 
 
 def settled_alerts(store: ViewStore, compiled: CompiledDefinition) -> list[Alert]:
-    """The stored alerts by settled windows, for the current rules."""
+    """The stored alerts by settled windows, for the current rules, since they apply."""
     rules = {rule.name: rule for rule in compile_rules(compiled, compiled.definition.rules)}
     with store.database.read() as connection:
         rows = _episodes(connection, compiled.definition.name)
+        progress = read_progress(connection, compiled.definition.name)
+    firsts = {name: BEGINNING if each.first is None else each.first for name, each in progress.items()}
     return sorted(
         (
             _settled(row, rules[row.rule])
             for row in rows
-            if row.settled and row.state in _BY_BATCH and row.rule in rules and row.version == rules[row.rule].version
+            if row.settled
+            and row.state in _BY_BATCH
+            and row.rule in rules
+            and row.version == rules[row.rule].version
+            and row.since >= firsts[row.rule]
         ),
         key=by_place,
     )

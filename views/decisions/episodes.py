@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tandem.schemas.rules.automaton import Codes, Hysteresis, Spell, Verdict, episodes_after
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import ENDED, Change, Computed, State, Stored, settle
-from tandem.views.decisions.tables import decision_episodes
+from tandem.views.decisions.tables import decision_episodes, decision_progress
 from tandem.views.decisions.verdicts import KeptVerdicts
 from tandem.views.decisions.windows import window_starting_at
 from tandem.views.results.clocks import BEGINNING
@@ -65,8 +65,20 @@ def open_keys(connection: sa.Connection, name: str, rule: str, since: int) -> li
 def _can_change(name: str, rule: str, since: int) -> tuple[sa.ColumnElement[bool], ...]:
     """The conditions of episodes that go on, and of others that were resolved at a time or later: each by an index."""
     e = decision_episodes.c
-    mine = (e.name == name) & (e.rule == rule) & e.state.not_in([state.value for state in ENDED])
+    ended = [state.value for state in ENDED]
+    mine = (e.name == name) & (e.rule == rule) & e.state.not_in(ended) & _since_it_applies(name, rule)
     return mine & e.resolved.is_(None), mine & (e.resolved >= since)
+
+
+def _since_it_applies(name: str, rule: str) -> sa.ColumnElement[bool]:
+    """The condition of episodes that the rule's version has made since it applies: those that an earlier one has left
+    stay as they are, also once that version is back.
+    """
+    e, p = decision_episodes.c, decision_progress.c
+    version, first = (
+        sa.select(column).where(p.name == name, p.rule == rule).scalar_subquery() for column in (p.version, p.first)
+    )
+    return (e.version == version) & (e.since >= sa.func.coalesce(first, BEGINNING))
 
 
 def is_from(row: sa.Row[Any], since: int) -> bool:

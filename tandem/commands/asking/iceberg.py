@@ -40,6 +40,8 @@ def iceberg(
     from tandem.serving.questions.exports.rows import export_of, exported
     from tandem.serving.questions.selection.spans import TimeFlags
 
+    if not table.isprintable():
+        raise UserError("--table: a name has no control characters, and is UTF-8")
     if (warehouse is None) == (catalog is None):
         raise UserError("either --warehouse FOLDER, or --catalog NAME of pyiceberg's settings")
     folder = os.path.abspath(warehouse) if warehouse is not None and "://" not in warehouse else warehouse

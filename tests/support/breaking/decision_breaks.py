@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tandem.schemas.rules import settling
-from tandem.views.decisions import choosing, draining, parts, progress, superseding, writing
+from tandem.views.decisions import choosing, draining, episodes, parts, progress, superseding, writing
 from tandem.views.decisions.judging import usual_answers
 from tandem.views.decisions.passes import memory, reading
 from tandem.views.decisions.sending import groups, records
@@ -82,6 +83,7 @@ _PLACES: dict[str, tuple[Any, str, Any]] = {
     "what-is-remembered-is-believed": (memory.Memory, "of", _whatever_is_remembered),
     "time-changes-nothing-that-is-remembered": (reading, "_frame", lambda *_: memory.Frame(0, 0, 0)),
     "a-rule-that-is-gone-is-forgotten": (superseding, "Progress", _without_counts),
+    "what-an-earlier-version-left-is-judged-again": (episodes, "_since_it_applies", lambda *_: sa.true()),
     "who-was-overtaken-writes": (progress.Progress, "__eq__", lambda *_: True),
 }  # fmt: skip
 

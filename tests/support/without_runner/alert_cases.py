@@ -219,6 +219,26 @@ def superseded(folder: Path) -> None:
     assert story.settled() == story.backtested() == []
 
 
+def what_batch_settled_stays_when_a_rule_changes(folder: Path) -> None:
+    """Also once the key is judged again, and the old rule is back."""
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    story.watermark(2)
+    story.batch(1, 2)
+    assert [told[0] for told in story.told()] == ["RAISED_LATE"]
+    for minute, expr in ((3, "n >= 3"), (6, "n >= 2")):
+        story.change(BUSY.replace("n >= 2", expr))
+        story.watermark(minute)
+        story.deliver()
+        story.live(*(Event(minute + 0.2, generation=minute) for _ in range(3)))
+        story.watermark(minute + 2)
+        assert [told[:2] for told in story.told()] == [("TENTATIVE", "resolved")]
+        story.batch(minute, minute + 2)
+        assert [told[0] for told in story.told()] == ["CONFIRMED"]
+        assert story.settled() == story.backtested() != []
+    assert [state for state, _, _ in story.states()] == ["RAISED_LATE", "CONFIRMED", "CONFIRMED"]
+
+
 def a_changed_rule_holds_from_the_window_that_is_open(folder: Path) -> None:
     story = story_of(folder, BUSY)
     busy(story, 0)
@@ -509,6 +529,7 @@ CASES = (
     silenced,
     merged,
     superseded,
+    what_batch_settled_stays_when_a_rule_changes,
     a_changed_rule_holds_from_the_window_that_is_open,
     a_shadow_is_judged_and_not_sent,
     inhibited,

@@ -34,6 +34,7 @@ FOUND_BY: list[tuple[str, Callable[[Path], None]]] = [
     ("what-is-remembered-is-believed", alerts.what_another_wrote_is_read_again),
     ("time-changes-nothing-that-is-remembered", alerts.time_alone_ends_what_is_remembered),
     ("a-rule-that-is-gone-is-forgotten", alerts.a_rule_that_returns_begins_anew),
+    ("what-an-earlier-version-left-is-judged-again", alerts.what_batch_settled_stays_when_a_rule_changes),
     ("who-was-overtaken-writes", alerts.who_was_overtaken_writes_nothing),
 ]
 
