@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import apache_beam as beam
-import yaml
 from apache_beam.io.gcp.pubsub import ReadFromPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.transforms.error_handling import ErrorHandler
@@ -28,7 +27,8 @@ from tandem.runners.options.reading import Arguments
 from tandem.runners.submission.launching import is_local, launch, local_batch_runner, wait
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, load
-from tandem.schemas.errors import LaunchError, UserError
+from tandem.schemas.definition.yaml_lines import read
+from tandem.schemas.errors import DefinitionError, LaunchError, UserError
 from tandem.schemas.time.durations import format_duration
 from tandem.transforms.sinks.topics import TopicWriter
 from tandem.transforms.windowed.definitions import BatchesOfFiles, BatchesOfMessages, measures_of
@@ -104,8 +104,8 @@ def _window(definition: Definition, text: str) -> object:
     if text in definition.windows:
         return definition.windows[text]
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return read(f"window: {text}").value["window"]
+    except DefinitionError:
         raise UserError(f"--window {text!r} is no window; write 1m, or {{size: 1h, every: 5m}}") from None
 
 

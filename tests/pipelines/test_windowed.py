@@ -138,6 +138,12 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(["--window", "1h", "--files", "x", *TOPIC], "needs --dead-letters", id="no-dead-letters"),
         pytest.param(["--window", "{", "--files", "x", "--output", "o"], "--window '{' is no window", id="window"),
         pytest.param(
+            ["--window", "[" * 5_000, "--files", "x", "--output", "o"],
+            "is no window; write 1m",
+            id="window-of-brackets",
+        ),
+        pytest.param(["--window", "9" * 5_000, "--files", "x", "--output", "o"], "window", id="window-of-digits"),
+        pytest.param(
             ["--window", "1h", "--subscription", "clicks", "--output", "o"],
             "--subscription clicks: ",
             id="subscription",
