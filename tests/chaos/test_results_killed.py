@@ -155,7 +155,8 @@ def test_twenty_kills_while_results_are_received(
     assert trial_of(trial, messages, 150, plan_of(chance), chance, between=beside.step) == {}
     beside.end()
     assert subscriber.wrong(definition, messages) == {}
-    assert (settled := subscriber.alerts) > 50
+    settled = subscriber.alerts
+    assert settled > 50
     other = with_another_measure(definition)
     done(stage, "backfill", "--definition", str(other), "--no-publish")
     done(stage, "promote", str(other))
@@ -172,6 +173,6 @@ def test_twenty_kills_while_results_are_received(
         print(
             f"\n{KILLS} kills of live, {dict(beside.happened)}, {trial.published} backfills published in between, "
             f"{trial.refused} refused; {received}, {len(subscriber.receiver.newest):,} windows and keys, "
-            f"{len(subscriber.receiver.alerts):,} alerts, {settled:,} settled ones a backtest's before versions changed: "
+            f"{len(subscriber.receiver.alerts):,} alerts, {settled:,} of them a backtest's: "
             f"lost 0, twice 0, back 0; {restart_times(trial.restarts)}"
         )
