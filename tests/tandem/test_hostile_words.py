@@ -116,17 +116,21 @@ BASES: Final[dict[str, tuple[str, ...]]] = {
     "flink stop-job": ("000001-5f",),
     "serve": ("--port", "0"),
     "emulator": ("--port", "0"),
+    "rebuild": ("{file}", "--files", "{data}", "--home", "{fresh}"),
+    "live": ("--definition", "{file}", "--subscription", SUBSCRIPTION, "--home", "{fresh}"),
+    "publish": ("--definition", "{file}", "--files", "{good}", "--topic", TOPIC),
+    "windowed": ("--definition", "{file}", "--files", "{data}", "--window", "1h", "--output", "{fresh}"),
 }  # fmt: skip
 """By command words with which it does something in a home where `orders` is served."""
-PIPELINES: Final[dict[str, str]] = {"template flex run": "backfill"}
+LONG: Final = ("rebuild", "live", "publish", "windowed")
+"""About a minute each: left to `make processes`."""
+PIPELINES: Final[dict[str, str]] = {
+    "template flex run": "backfill", "live": "live", "publish": "publish", "windowed": "windowed",
+}  # fmt: skip
 """By command the pipeline whose flags it takes."""
 _PIPELINE: Final = "runs a pipeline where its words are taken: tried by tests of its flags"
 NOT_TRIED: Final[dict[str, str]] = {
-    "rebuild": "takes the place of the store",
-    "live": _PIPELINE,
     "backfill": _PIPELINE,
-    "publish": _PIPELINE,
-    "windowed": _PIPELINE,
     "plan": _PIPELINE,
     "reconcile": _PIPELINE,
     "template classic build": "asks another's service where its words are taken",
@@ -223,7 +227,9 @@ def test_every_command_is_tried() -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("command", BASES)
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=[pytest.mark.slow] if each in LONG else []) for each in BASES]
+)
 @pytest.mark.usefixtures("nothing_starts")
 def test_hostile_words(served: Installation, pubsub: str, command: str, tmp_path: Path) -> None:
     known, wrong = _Known(served.home.parent, tmp_path), []
