@@ -15,7 +15,7 @@ _LONGEST: Final = 1_000
 def resource_name(text: str, kind: str) -> str:
     """The text, a name of this kind ("topics"). Raises ValueError for another one."""
     if len(text) > _LONGEST or not re.fullmatch(f"projects/{PART}/{kind}/{PART}", text):
-        raise ValueError(f"{text[:120]!r} is not a name of {kind}; write projects/PROJECT/{kind}/NAME")
+        raise ValueError(f"{text[:120]!r} is not the name of a {kind[:-1]}; write projects/PROJECT/{kind}/NAME")
     return text
 
 

@@ -63,7 +63,7 @@ def test_what_a_flag_does_not_take(command: str, words: list[str], message: str)
 
 def test_what_has_to_be_there() -> None:
     with pytest.raises(UserError) as refused:
-        read_arguments("publish", ["--topic", "t"]).check_required()
+        read_arguments("publish", ["--topic", "projects/p/topics/t"]).check_required()
     message = "the following arguments are required: --definition, --files; see `tandem publish --help`"
     assert str(refused.value) == message
 

@@ -69,17 +69,17 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         pytest.param(
             ("create-topic", "clicks"),
-            "'clicks' is not a name of topics; write projects/PROJECT/topics/NAME",
+            "'clicks' is not the name of a topic; write projects/PROJECT/topics/NAME",
             id="topic",
         ),
         pytest.param(
             ("create-subscription", TOPIC, "--topic", TOPIC),
-            f"'{TOPIC}' is not a name of subscriptions; write projects/PROJECT/subscriptions/NAME",
+            f"'{TOPIC}' is not the name of a subscription; write projects/PROJECT/subscriptions/NAME",
             id="subscription",
         ),
         pytest.param(
             ("create-subscription", SUBSCRIPTION, "--topic", "clicks"),
-            "'clicks' is not a name of topics; write projects/PROJECT/topics/NAME",
+            "'clicks' is not the name of a topic; write projects/PROJECT/topics/NAME",
             id="topic-of-subscription",
         ),
         pytest.param(

@@ -48,7 +48,7 @@ def test_a_schema_is_registered_and_given_to_the_topics(definition: str, monkeyp
         pytest.param(["schema", "{}", "r", "--format", "xml"], "--format xml: the schema is avro or json", id="format"),
         pytest.param(
             ["register", "{}", "r", "--schema", "visits"],
-            "'visits' is not a name of schemas; write projects/PROJECT/schemas/NAME",
+            "'visits' is not the name of a schema; write projects/PROJECT/schemas/NAME",
             id="name-of-a-schema",
         ),
     ],
