@@ -96,7 +96,11 @@ def test_a_revision_that_is_added_later(tmp_path: Path, capsys: pytest.CaptureFi
     ("flags", "why"),
     [
         pytest.param([], "--subscription is missing", id="neither"),
-        pytest.param(["--follow", "--subscription", "s"], "--follow and --subscription exclude each other", id="both"),
+        pytest.param(
+            ["--follow", "--subscription", "projects/p/subscriptions/s"],
+            "--follow and --subscription exclude each other",
+            id="both",
+        ),
         pytest.param(["--follow", "--take-over"], "--follow and --take-over exclude each other", id="take-over"),
         pytest.param(["--follow", "--lanes", "2"], "--follow and --lanes exclude each other", id="lanes"),
         pytest.param(["--follow"], "there is no journal at", id="no-journal"),
