@@ -145,7 +145,7 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(["--window", "9" * 5_000, "--files", "x", "--output", "o"], "window", id="window-of-digits"),
         pytest.param(
             ["--window", "1h", "--subscription", "clicks", "--output", "o"],
-            "--subscription clicks: ",
+            "--subscription: 'clicks' is not the name of a subscription",
             id="subscription",
         ),
         pytest.param(
