@@ -250,6 +250,11 @@ class Stage:
                 self._read[ref.path] = read_segment(self.blobs, ref).messages["data"].to_pylist()
         return {data for payloads in self._read.values() for data in payloads}
 
+    def has_journaled(self, messages: Sequence[bytes], sent: int) -> bool:
+        """Whether the journal has each of these payloads, and no fewer messages than were sent, copies included."""
+        there = self.journaled()
+        return {*messages} <= there and sum(map(len, self._read.values())) >= sent
+
     def store_is_free(self) -> bool:
         """Whether nobody holds the view store's write lock at this moment."""
         with contextlib.closing(sqlite3.connect(self.store.removeprefix("sqlite:///"), timeout=0.2)) as connection:
