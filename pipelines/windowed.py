@@ -95,8 +95,6 @@ def parse(arguments: Arguments) -> tuple[WindowedConfig, PipelineOptions]:
         piece_memory=arguments["max_piece_memory"],
     )
     _ = config.windows
-    if config.subscription:
-        _read_of(config.subscription)
     return config, beam_options(arguments)
 
 
@@ -171,12 +169,7 @@ def _read(pipeline: beam.Pipeline, config: WindowedConfig, pieces: Sequence[File
 
 
 def _read_of(subscription: str) -> ReadFromPubSub:
-    try:
-        return ReadFromPubSub(subscription=subscription, with_attributes=True)
-    except ValueError as error:
-        message = str(error).rstrip(".")
-        wanted = "projects/PROJECT/subscriptions/NAME"
-        raise UserError(f"--subscription {subscription}: {message}; write {wanted}") from None
+    return ReadFromPubSub(subscription=subscription, with_attributes=True)
 
 
 def _sketch(arguments: Arguments) -> tuple[Sketch, ...]:

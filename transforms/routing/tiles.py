@@ -85,8 +85,8 @@ def route(
     late_tiles, late_counts = np.unique(tiles[late], return_counts=True) if late.any() else (_NONE, _NONE)
     # A copy of a late event may yet be in time, in another lane: the fold must know of it.
     chosen = np.arange(len(tiles)) if definition.deduplicate else np.flatnonzero(~late & ~again)
-    split = _together if together else _split
-    parts = split(compiled, shards, batch, prepared, tiles, late, chosen, agreed)
+    routed = compiled, shards, batch, prepared, tiles, late, chosen
+    parts = _together(*routed) if together else _split(*routed, agreed)
     tally = SegmentTally(
         position=batch.position,
         number=batch.number,
@@ -128,7 +128,7 @@ def _split(
 ) -> tuple[tuple[TileKey, pa.RecordBatch], ...]:
     if not len(chosen):
         return ()
-    events = _identified(compiled, batch, prepared).append_column(LATE, pa.array(late))
+    events = _identified(compiled, batch, prepared, late)
     places, shard = (tiles - tiles.min()) // compiled.definition.tile, np.zeros(len(tiles), np.int64)
     groups: Groups | None = None
     if shards > 1:
@@ -159,13 +159,11 @@ def _together(
     tiles: Times,
     late: Flags,
     chosen: npt.NDArray[np.int64],
-    agreed: Agreed | None,
 ) -> tuple[tuple[TileKey, pa.RecordBatch], ...]:
     """As `_split`, with one part a shard; workers don't have to agree on loads, since places of parts say nothing."""
     if not len(chosen):
         return ()
-    events = _identified(compiled, batch, prepared).append_column(LATE, pa.array(late))
-    events = events.append_column(TILE, pa.array(tiles))
+    events = _identified(compiled, batch, prepared, late).append_column(TILE, pa.array(tiles))
     numbers = (tiles[chosen] - tiles.min()) // compiled.definition.tile
     shard = np.zeros(len(chosen), np.int64)
     if shards > 1:
@@ -187,8 +185,8 @@ def sorted_places(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.argsort(places.astype(np.uint16) if places.max() < 1 << 16 else places, kind="stable")
 
 
-def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prepared) -> pa.RecordBatch:
-    """The prepared events with the hashes of their id and of all fields that the definition reads."""
+def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prepared, late: Flags) -> pa.RecordBatch:
+    """The prepared events with the hashes of their id and of all fields that the definition reads, and LATE."""
     sources = batch.decoded.events
     if prepared.events.num_rows != sources.num_rows:
         sources = sources.take(pa.array(prepared.rows))
@@ -200,6 +198,7 @@ def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prep
         .append_column(HASH, pa.array(ids))
         .append_column(CONTENT, pa.array(content))
         .append_column(GENERATION, pa.array(np.full(count, batch.generation, np.int64)))
+        .append_column(LATE, pa.array(late))
     )
 
 
