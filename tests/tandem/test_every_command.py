@@ -128,6 +128,6 @@ def test_others_can_reach_nothing_that_was_written(run: Run) -> None:
 
 def test_what_others_can_reach_is_seen(tmp_path: Path) -> None:
     (tmp_path / "open").touch()
-    (tmp_path / "open").chmod(0o640)  # whatever umask another test has left
+    (tmp_path / "open").chmod(0o640)
     find = ["find", str(tmp_path), "-mindepth", "1", "!", "-type", "l", "-perm", "/077"]
     assert subprocess.run(find, capture_output=True, text=True, check=True).stdout == f"{tmp_path}/open\n"

@@ -103,10 +103,10 @@ def test_a_store_of_something_else(tmp_path: Path) -> None:
 
 
 def test_files_that_others_reach(served: Any) -> None:
-    (served.home / "open.txt").write_text("x")
-    (served.home / "open.txt").chmod(0o666)
+    (served.home / "views.db-mark").chmod(0o666)
     found = look(served.home)["permissions"]
     assert found.state is State.WARNING
+    assert "views.db-mark" in found.what
     assert "tandem private" in found.fix
 
 
