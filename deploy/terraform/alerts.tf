@@ -4,6 +4,8 @@ resource "google_monitoring_notification_channel" "email" {
   type         = "email"
   labels       = { email_address = var.alert_email }
   user_labels  = local.labels
+
+  depends_on = [google_project_service.needed]
 }
 
 locals {

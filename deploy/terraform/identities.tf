@@ -7,18 +7,24 @@ resource "google_service_account" "job" {
   project      = var.project
   account_id   = "${var.deployment}-${each.value}"
   display_name = "Tandem ${var.deployment}: ${each.value}"
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_service_account" "serve" {
   project      = var.project
   account_id   = "${var.deployment}-serve"
   display_name = "Tandem ${var.deployment}: answers"
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_service_account" "schedule" {
   project      = var.project
   account_id   = "${var.deployment}-schedule"
   display_name = "Tandem ${var.deployment}: starts jobs"
+
+  depends_on = [google_project_service.needed]
 }
 
 locals {
@@ -101,6 +107,8 @@ resource "google_project_iam_custom_role" "launch" {
   title       = "Tandem ${var.deployment}: launch templates"
   description = "Start Dataflow jobs, and see them."
   permissions = ["dataflow.jobs.create", "dataflow.jobs.get", "dataflow.jobs.list"]
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_project_iam_member" "launch" {

@@ -31,6 +31,8 @@ resource "google_project_service_identity" "agent" {
 
 data "google_storage_project_service_account" "storage" {
   project = var.project
+
+  depends_on = [google_project_service.needed]
 }
 
 locals {

@@ -16,7 +16,3 @@ locals {
     ])
   }
 }
-
-data "google_project" "this" {
-  project_id = var.project
-}

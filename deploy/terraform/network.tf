@@ -55,4 +55,5 @@ resource "google_service_networking_connection" "services" {
   network                 = google_compute_network.this.id
   service                 = "servicenetworking.googleapis.com"
   reserved_peering_ranges = [google_compute_global_address.services.name]
+  deletion_policy         = "ABANDON" # Cloud SQL holds on to it for days after its instance is gone: it goes with the network
 }

@@ -91,6 +91,15 @@ resource "google_storage_bucket" "logs" {
       age = 90
     }
   }
+
+  depends_on = [google_project_service.needed]
+}
+
+# Cloud Storage writes access logs as this group.
+resource "google_storage_bucket_iam_member" "logs" {
+  bucket = google_storage_bucket.logs.name
+  role   = "roles/storage.objectCreator"
+  member = "group:cloud-storage-analytics@google.com"
 }
 
 resource "google_storage_bucket_object" "definition" {

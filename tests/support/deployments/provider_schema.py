@@ -54,21 +54,35 @@ def _resource(types: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
         root = f"@cdktf/provider-{package}.{made[0].lower()}{made[1:]}.{made}"
         if f"{root}Config" in types:
             own = _struct(types, f"{root}Config")
-            own["exports"] = sorted({_snake(p["name"]) for p in types[root]["properties"]} | {"id"})
-            return own
+            given = {_snake(p["name"]): _kind(p["type"]) for p in types[root]["properties"]}
+            return {**own, "exports": {"id": "string", **given}}
     raise SystemExit(f"{kind} {name}: in none of the packages")
 
 
 def _struct(types: Mapping[str, Any], name: str) -> dict[str, Any]:
-    attributes, blocks = dict[str, Any](), dict[str, Any]()
+    attributes, blocks, needs = dict[str, str](), dict[str, Any](), list[str]()
     for prop in types[name].get("properties", ()):
         where = _argument(prop)
         of = next((t for t in _names(prop["type"]) if not t.startswith(("cdktf.", "constructs."))), None)
         if of is not None:
-            blocks[where] = {**_struct(types, of), "required": not prop.get("optional", False)}
+            blocks[where] = {**_struct(types, of), "single": "collection" not in json.dumps(prop["type"])}
         else:
-            attributes[where] = not prop.get("optional", False)
-    return {"attributes": attributes, "blocks": blocks}
+            attributes[where] = _kind(prop["type"])
+        needs += [] if prop.get("optional", False) else [where]
+    return {"attributes": attributes, "blocks": blocks, "needs": needs}
+
+
+def _kind(given: Any) -> str:
+    """The kind of value: string, number, bool, list or map, of the last two with that of their elements; any."""
+    if "union" in given:
+        kinds = {_kind(one) for one in given["union"]["types"]} - {"any"}
+        return kinds.pop() if len(kinds) == 1 else "any"
+    if "collection" in given:
+        whole = {"array": "list", "map": "map"}[given["collection"]["kind"]]
+        return f"{whole} of {_kind(given['collection']['elementtype'])}"
+    if given.get("fqn") == "cdktf.StringMap":
+        return "map of string"
+    return {"boolean": "bool"}.get(given.get("primitive", "any"), given.get("primitive", "any"))
 
 
 def _names(given: Any) -> Iterator[str]:

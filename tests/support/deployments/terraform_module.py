@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deployments.deploy_tools import ran, tool
+from deployments.terraform_types import declared_kinds, kind_of, kinds_of_fields, wrong_value
 
 __all__ = ["Module", "files_of", "parsed", "wrong_in"]
 
@@ -64,6 +65,19 @@ def wrong_in(module: Module, schema: Mapping[str, Any]) -> list[str]:
     return [*_wrong_own(module), *_wrong_arguments(module, types), *_wrong_references(module, types)]
 
 
+def _known_kinds(module: Module, types: Mapping[str, Any]) -> dict[str, str]:
+    """The kind of value of each variable, local and attribute, by how it is referred to."""
+    found = {"each.key": "string"}
+    found |= dict(declared_kinds(one for block in module.of("variable") for one in block.items()))
+    for block in module.of("resource"):
+        for of, named in block.items():
+            exports = types.get(f"resource.{of}", {}).get("exports", {})
+            found |= {f"{of}.{name}.{each}": kind.partition(" ")[0] for name in named for each, kind in exports.items()}
+    for block in module.of("locals"):
+        found |= {f"local.{name}": kind_of(one[0], found) for name, one in block.items() if not name.startswith("__")}
+    return found
+
+
 def _wrong_own(module: Module) -> Iterator[str]:
     """Of blocks that are no provider's, and of fields of variables that are objects."""
     for kind, known in _OWN.items():
@@ -72,7 +86,11 @@ def _wrong_own(module: Module) -> Iterator[str]:
             for name, body in bodies.items():
                 given = {each for each in body if not each.startswith("__")}
                 yield from (f"{kind}.{name}: there is no argument {each}" for each in sorted(given - known))
-    fields = {name: _fields_of(body) for block in module.of("variable") for name, body in block.items()}
+    variables = [one for block in module.of("variable") for one in block.items()]
+    fields = {name: set(kinds_of_fields(body.get("type", [""])[0])) for name, body in variables}
+    kinds = dict(declared_kinds(variables))
+    for name, body in variables:
+        yield from wrong_value(f"var.{name}", kinds[f"var.{name}"], body.get("default", [None])[0], {})
     for file, text in module.texts.items():
         for of, name, _, attribute in _REFERENCE.findall(_code_of(text)):
             known = fields.get(name, set()) if of == "var" else set()
@@ -80,13 +98,8 @@ def _wrong_own(module: Module) -> Iterator[str]:
                 yield f"{file}: var.{name} has no {attribute}"
 
 
-def _fields_of(variable: Mapping[str, Any]) -> set[str]:
-    """The fields of a variable that is an object; none of another type."""
-    (kind,) = variable.get("type", [""])
-    return set(re.findall(r"'(\w+)': ", kind)) if kind.startswith("${object(") else set()
-
-
 def _wrong_arguments(module: Module, types: Mapping[str, Any]) -> Iterator[str]:
+    known = _known_kinds(module, types)
     for kind in ("resource", "data", "ephemeral"):
         for block in module.of(kind):
             ((of, named),) = block.items()
@@ -95,12 +108,17 @@ def _wrong_arguments(module: Module, types: Mapping[str, Any]) -> Iterator[str]:
             if f"{kind}.{of}" not in types:
                 yield f"{where}: {kind} {of} is in no provider's schema; `make provider-schema` reads it"
                 continue
-            yield from _wrong_body(where, body, types[f"{kind}.{of}"], _META, _META_BLOCKS)
+            yield from _wrong_body(where, body, types[f"{kind}.{of}"], known, (_META, _META_BLOCKS))
 
 
 def _wrong_body(
-    where: str, body: Mapping[str, Any], own: Mapping[str, Any], more: set[str], blocks: Mapping[str, set[str]]
+    where: str,
+    body: Mapping[str, Any],
+    own: Mapping[str, Any],
+    known: Mapping[str, str],
+    meta: tuple[set[str], Mapping[str, set[str]]] = (set(), {}),
 ) -> Iterator[str]:
+    more, blocks = meta
     given = {name for name in body if not name.startswith("__")}
     dynamic = {name: one for each in body.get("dynamic", ()) for name, one in each.items()}
     for name in sorted(given - {"dynamic"} - more - set(blocks) - set(own["attributes"]) - set(own["blocks"])):
@@ -108,21 +126,35 @@ def _wrong_body(
     for name in sorted(given & set(blocks)):
         unknown = {each for part in body[name] for each in part if not each.startswith("__")} - blocks[name]
         yield from (f"{where}.{name}: there is no argument {each}" for each in sorted(unknown))
+    yield from (f"{where}: {name} is missing" for name in sorted(set(own["needs"]) - given - set(dynamic)))
+    for name in sorted(given & set(own["attributes"])):
+        yield from wrong_value(f"{where}.{name}", own["attributes"][name], body[name][0], known)
+    for name in sorted(given & set(own["blocks"]) - set(blocks)):
+        yield from _wrong_blocks(f"{where}.{name}", body[name], own["blocks"][name], known)
     for name, one in dynamic.items():
-        unknown = {each for each in one if not each.startswith("__")} - _DYNAMIC
-        yield from (f"{where}.{name}: there is no argument {each}" for each in sorted(unknown))
-        if name not in own["blocks"]:
-            yield f"{where}: there is no argument {name}"
-            continue
-        for part in one["content"]:
-            yield from _wrong_body(f"{where}.{name}", part, own["blocks"][name], set(), {})
-    required = {name for name, needed in own["attributes"].items() if needed}
-    required |= {name for name, block in own["blocks"].items() if block["required"]}
-    for name in sorted(required - given - set(dynamic)):
-        yield f"{where}: {name} is missing"
-    for name in sorted(given & set(own["blocks"])):
-        for part in body[name]:
-            yield from _wrong_body(f"{where}.{name}", part, own["blocks"][name], set(), {})
+        yield from _wrong_dynamic(where, name, one, own, known)
+
+
+def _wrong_blocks(where: str, parts: Any, own: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[str]:
+    if not isinstance(parts[0], dict):
+        yield f"{where}: it is a block, not a value"
+        return
+    if own["single"] and len(parts) > 1:
+        yield f"{where}: there is one such block at the most"
+    for part in parts:
+        yield from _wrong_body(where, part, own, known)
+
+
+def _wrong_dynamic(
+    where: str, name: str, one: Mapping[str, Any], own: Mapping[str, Any], known: Mapping[str, str]
+) -> Iterator[str]:
+    unknown = {each for each in one if not each.startswith("__")} - _DYNAMIC
+    yield from (f"{where}.{name}: there is no argument {each}" for each in sorted(unknown))
+    if name not in own["blocks"]:
+        yield f"{where}: there is no argument {name}"
+        return
+    for part in one["content"]:
+        yield from _wrong_body(f"{where}.{name}", part, own["blocks"][name], known)
 
 
 def _wrong_references(module: Module, types: Mapping[str, Any]) -> Iterator[str]:
@@ -143,10 +175,14 @@ def _wrong_references(module: Module, types: Mapping[str, Any]) -> Iterator[str]
                 if name not in declared[of]:
                     yield f"{file}: {of}.{name} is declared nowhere"
             elif of in named or of.removeprefix("data.").removeprefix("ephemeral.").startswith(("google_", "random_")):
+                used.add(f"{of}.{name}")
                 yield from _wrong_reference(file, of, name, attribute, named, types)
     for kind, names in declared.items():
         for name in sorted(names - {u.partition(".")[2] for u in used if u.startswith(f"{kind}.")}):
             yield f"{kind}.{name} is used nowhere"
+    for of, names in named.items():
+        if of.startswith("data."):
+            yield from (f"{of}.{name} is used nowhere" for name in sorted(names) if f"{of}.{name}" not in used)
 
 
 def _wrong_reference(
