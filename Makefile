@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Hundreds of processes are started by tests: each would compile Tandem's modules anew, about a second of its processor time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo dashboard quick test deploy-tools system-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs pages processes chaos machines kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo dashboard quick test deploy-tools system-tools deploy-check image-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs pages processes chaos machines kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -91,7 +91,15 @@ $(DEPLOY)/.set-up: requirements/deploy.txt | setup
 	touch $@
 
 deploy-check: deploy-tools
-	$(BIN)/python -m pytest -q tests/deploy tests/pipelines/templated -m "slow or not slow"
+	$(BIN)/python -m pytest -q tests/deploy tests/pipelines/templated -m "slow or not slow" --ignore $(IMAGE_TEST)
+
+# A template's image, made by the Dockerfile's own steps in a folder, and a whole job in it: launched there, its workers started by
+# Beam's boot. Needs root and Debian's debootstrap, which this installs where it is missing; about ten minutes.
+IMAGE_TEST := tests/deploy/containers/test_image_in_a_folder.py
+image-check: setup
+	PATH="$$PATH:/usr/sbin" command -v debootstrap \
+	  || $$(test "$$(id -u)" = 0 || echo sudo) apt-get install --quiet --yes --no-install-recommends debootstrap
+	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest -q $(IMAGE_TEST) -m "slow or not slow"
 
 # On a real project of Google Cloud: images, Terraform, live and a backfill on Dataflow, answers compared, all of it taken away again.
 # 30 minutes, two dollars; see docs/explanation/not-tried-here.md.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import re
 import shlex
@@ -13,26 +12,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from deployments.container_file import FILE, context, instructions, stages
 from deployments.deploy_tools import DEPLOY, ROOT, ran, tool
 
-FILE: Final = DEPLOY / "containers/Dockerfile"
 PIN: Final = re.compile(r"^([\w.-]+)==([^\s;\\]+)", re.MULTILINE)
-
-
-def instructions() -> list[tuple[str, str]]:
-    text = re.sub(r"(?m)^\s*#.*\n", "", FILE.read_text(encoding="utf-8"))
-    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
-    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines if line.strip())]
-
-
-def stages() -> dict[str, list[tuple[str, str]]]:
-    found, name = dict[str, list[tuple[str, str]]](), ""
-    for word, rest in instructions():
-        if word == "FROM":
-            name = rest.split(" AS ")[1]
-            found[name] = []
-        found[name].append((word, rest))
-    return found
 
 
 def test_the_linter_has_nothing_to_say() -> None:
@@ -51,6 +34,17 @@ def test_what_runs_isnt_root(stage: str) -> None:
         users = [rest for word, rest in stages()[inside] if word == "USER"] + users
         inside = stages()[inside][0][1].split(" AS ")[0]
     assert users[-1] == "10001:10001"
+
+
+@pytest.mark.parametrize("stage", ["tandem", "flink", "dataflow"])
+def test_what_runs_may_write_where_it_works(stage: str) -> None:
+    """Beam's boot writes a job's options there, and ends without it."""
+    folders, owned, inside = list[str](), "", stage
+    while inside in stages():
+        folders = [rest for word, rest in stages()[inside] if word == "WORKDIR"] + folders
+        owned += "".join(rest for word, rest in stages()[inside] if word == "RUN")
+        inside = stages()[inside][0][1].split(" AS ")[0]
+    assert f"install --directory --owner=10001 --group=10001 --mode=0700 {folders[-1]}" in owned
 
 
 def test_bases_are_named_by_version() -> None:
@@ -84,24 +78,8 @@ def test_installing_asks_for_hashes() -> None:
     assert all("--require-hashes" in part for part in installs)
 
 
-def ignored(path: str) -> bool:
-    """As the builder reads .dockerignore: the last pattern that fits wins; one of a folder fits what lies below it."""
-    out = False
-    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
-        pattern = line.removeprefix("!").strip()
-        if not pattern or pattern.startswith("#"):
-            continue
-        parts = path.split("/")
-        above = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
-        names = [*above, *parts] if pattern.startswith("**/") else above
-        if any(fnmatch.fnmatch(name, pattern.removeprefix("**/")) for name in names):
-            out = not line.startswith("!")
-    return out
-
-
 def test_the_context_is_the_product_and_no_more() -> None:
-    files = ran("git", "-C", str(ROOT), "ls-files").splitlines()
-    inside = [path for path in files if not ignored(path)]
+    inside = context()
     floors = ROOT.glob("tandem/*")
     wanted = {"tandem", *(path.resolve().name for path in floors if path.is_symlink())}
     assert wanted <= {path.split("/")[0] for path in inside}

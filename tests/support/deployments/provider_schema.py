@@ -82,7 +82,8 @@ def _kind(given: Any) -> str:
         return f"{whole} of {_kind(given['collection']['elementtype'])}"
     if given.get("fqn") == "cdktf.StringMap":
         return "map of string"
-    return {"boolean": "bool"}.get(given.get("primitive", "any"), given.get("primitive", "any"))
+    primitive = str(given.get("primitive", "any"))
+    return "bool" if primitive == "boolean" else primitive
 
 
 def _names(given: Any) -> Iterator[str]:

@@ -49,8 +49,14 @@ def declared_kinds(variables: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterat
 
 def kind_of(value: Any, known: Mapping[str, str]) -> str:
     """The kind of a value or expression; any where the text doesn't show it."""
-    for types, kind in ((bool, "bool"), ((int, float), "number"), (list, "list"), (dict, "map")):
-        if isinstance(value, types):  # type: ignore[arg-type]
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (bool, "bool"),
+        ((int, float), "number"),
+        (list, "list"),
+        (dict, "map"),
+    )
+    for types, kind in kinds:
+        if isinstance(value, types):
             return kind
     if not isinstance(value, str):
         return "any"
