@@ -12,6 +12,7 @@ from tandem.schemas.time.durations import parse_duration
 __all__ = [
     "DURATION",
     "MOST_SHARDS",
+    "POSITIVE",
     "WHOLE",
     "duration",
     "layer_threshold",
@@ -22,6 +23,7 @@ __all__ = [
 
 DURATION: Final = r"[0-9.]+([a-z]+([0-9.]+[a-z]+)*)?"
 WHOLE: Final = r"[0-9]+"
+POSITIVE: Final = r"[1-9][0-9]*"
 """Patterns of valid texts."""
 MOST_SHARDS: Final = 256
 """The number of buckets; `schemas.buckets` would import Arrow."""

@@ -11,26 +11,31 @@ from tandem.schemas.errors import LaunchError, UserError
 
 __all__ = ["ENVIRONMENT", "TemplateLaunch", "launched"]
 
-ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
-    "additional_experiments": ("additionalExperiments", list),
-    "disk_size_gb": ("diskSizeGb", int),
-    "enable_streaming_engine": ("enableStreamingEngine", bool),
-    "ip_configuration": ("ipConfiguration", str),
-    "kms_key_name": ("kmsKeyName", str),
-    "launcher_machine_type": ("launcherMachineType", str),
-    "machine_type": ("machineType", str),
-    "max_workers": ("maxWorkers", int),
-    "network": ("network", str),
-    "num_workers": ("numWorkers", int),
-    "sdk_container_image": ("sdkContainerImage", str),
-    "service_account_email": ("serviceAccountEmail", str),
-    "staging_location": ("stagingLocation", str),
-    "subnetwork": ("subnetwork", str),
-    "temp_location": ("tempLocation", str),
-    "worker_region": ("workerRegion", str),
+_COUNT: Final = "[1-9][0-9]{0,8}"
+_PLAIN: Final = r"[^\s,]+"
+_BUCKET: Final = r"gs://[^/\s]+(/\S*)?"
+_REGION: Final = r"[a-z]([-a-z0-9]*[a-z0-9])?"
+ENVIRONMENT: Final[Mapping[str, tuple[str, type, str]]] = {
+    "additional_experiments": ("additionalExperiments", list, rf"{_PLAIN}(,{_PLAIN})*"),
+    "disk_size_gb": ("diskSizeGb", int, _COUNT),
+    "enable_streaming_engine": ("enableStreamingEngine", bool, "[tT]rue|[fF]alse"),
+    "ip_configuration": ("ipConfiguration", str, "WORKER_IP_PUBLIC|WORKER_IP_PRIVATE"),
+    "kms_key_name": ("kmsKeyName", str, r"projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+"),
+    "launcher_machine_type": ("launcherMachineType", str, _PLAIN),
+    "machine_type": ("machineType", str, _PLAIN),
+    "max_workers": ("maxWorkers", int, _COUNT),
+    "network": ("network", str, _PLAIN),
+    "num_workers": ("numWorkers", int, _COUNT),
+    "sdk_container_image": ("sdkContainerImage", str, _PLAIN),
+    "service_account_email": ("serviceAccountEmail", str, r"[^@/\s]+@[^@/\s]+"),
+    "staging_location": ("stagingLocation", str, _BUCKET),
+    "subnetwork": ("subnetwork", str, _PLAIN),
+    "temp_location": ("tempLocation", str, _BUCKET),
+    "worker_region": ("workerRegion", str, _REGION),
 }
-"""Flags of a launch about the job's machines, by their names in the API."""
-_JOB_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
+"""Flags of a launch about the job's machines: name in the API, type, and a pattern of the whole of every value."""
+_JOB_NAME: Final = r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?"
+_PROJECT: Final = r"([a-z0-9.-]+:)?[a-z]([-a-z0-9]*[a-z0-9])?"
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 _SECONDS: Final = 60
 
@@ -51,10 +56,14 @@ class TemplateLaunch:
     endpoint: str = "https://dataflow.googleapis.com"
 
     def __post_init__(self) -> None:
-        if not _JOB_NAME.fullmatch(self.job_name):
-            raise UserError(f"--job-name {self.job_name[:80]}: small letters, digits and hyphens, a letter first")
-        if not self.specification.startswith("gs://"):
-            raise UserError(f"--template {self.specification[:80]}: Dataflow reads it from gs://BUCKET/...")
+        for flag, given, pattern, form in (
+            ("project", self.project, _PROJECT, "the project's id"),
+            ("region", self.region, _REGION, "such as europe-west1"),
+            ("job-name", self.job_name, _JOB_NAME, "small letters, digits and hyphens, a letter first"),
+            ("template", self.specification, r"gs://[^/\s]+/\S+", "Dataflow reads it from gs://BUCKET/..."),
+        ):
+            if not re.fullmatch(pattern, given):
+                raise UserError(f"--{flag} {given[:80]!r}: {form}")
 
     @property
     def url(self) -> str:

@@ -74,6 +74,6 @@ def wrong_parameters(name: str, parameters: Mapping[str, str]) -> list[str]:
             lines += [] if one["isOptional"] else [f"--{key} is missing: {one['helpText']}"]
             continue
         for pattern in one.get("regexes", ()):
-            if not re.match(pattern, parameters[key]):
-                lines.append(f"--{key} {parameters[key][:80]}: it must fit {pattern}")
+            if not re.fullmatch(pattern, parameters[key]):
+                lines.append(f"--{key} {parameters[key][:80]!r}: it must fit {pattern}")
     return lines

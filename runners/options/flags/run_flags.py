@@ -6,7 +6,15 @@ from typing import Final
 
 from tandem.runners.options.flags.flag import Flag, Group
 from tandem.runners.options.max_bad import max_bad
-from tandem.runners.options.values import DURATION, WHOLE, duration, layer_threshold, shard_count, true_or_false
+from tandem.runners.options.values import (
+    DURATION,
+    POSITIVE,
+    WHOLE,
+    duration,
+    layer_threshold,
+    shard_count,
+    true_or_false,
+)
 from tandem.schemas.telemetry.logs import FORMATS, VARIABLE, log_format
 from tandem.schemas.telemetry.traces import ENDPOINT
 
@@ -24,7 +32,7 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         metavar="N",
         read=int,
         default="1",
-        pattern=WHOLE,
+        pattern=POSITIVE,
     ),
     Flag(
         "max-messages",
@@ -34,7 +42,7 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         metavar="N",
         read=int,
         default="10000",
-        pattern=WHOLE,
+        pattern=POSITIVE,
     ),
     Flag(
         "generation-interval",
@@ -86,7 +94,7 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         metavar="N",
         read=shard_count,
         otherwise="four times the runner's parallelism; 1 for one worker",
-        pattern=WHOLE,
+        pattern=POSITIVE,
     ),
     Flag(
         "shards",
@@ -96,7 +104,7 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         metavar="N",
         read=int,
         default="1",
-        pattern=WHOLE,
+        pattern=POSITIVE,
     ),
     Flag(
         "publish-wait",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,23 +113,21 @@ def _environment(arguments: Arguments) -> dict[str, Any]:
     for word in arguments.beam:
         name, equals, value = word.partition("=")
         dest = name.removeprefix("--").replace("-", "_")
-        if not name.startswith("--") or not (equals or ENVIRONMENT.get(dest, ("", str))[1] is bool):
+        if not name.startswith("--") or not (equals or ENVIRONMENT.get(dest, ("", str, ""))[1] is bool):
             raise UserError(f"{word[:80]}: flags of a template's launch are written --name=value")
         if dest not in ENVIRONMENT:
             raise UserError(f"{name}: neither a flag of this pipeline, nor one of {', '.join(sorted(ENVIRONMENT))}")
-        key, kind = ENVIRONMENT[dest]
-        found[key] = _typed(name, value, kind)
+        key, kind, pattern = ENVIRONMENT[dest]
+        if equals and not re.fullmatch(pattern, value):
+            raise UserError(f"{name}={value[:80]!r}: it must fit {pattern}")
+        found[key] = _typed(value, kind)
     return found
 
 
-def _typed(name: str, value: str, kind: type) -> Any:
+def _typed(value: str, kind: type) -> Any:
     if kind is bool:
         return value.lower() != "false"
-    if kind is list:
-        return value.split(",")
-    if kind is int and not value.isdecimal():
-        raise UserError(f"{name}={value[:40]}: it is a whole number")
-    return kind(value)
+    return value.split(",") if kind is list else kind(value)
 
 
 def write_json(value: dict[str, Any], to: str | None) -> None:

@@ -118,7 +118,7 @@ def test_jobs_are_given_parameters_that_their_templates_have(file: str, given: M
 
 def test_a_jobs_environment_has_the_apis_names() -> None:
     shared = _keys(_after((DEPLOY / "terraform/templates.tf").read_text(encoding="utf-8"), "environment = {", "=> {"))
-    assert set(shared) | {"sdkContainerImage"} <= {name for name, _ in ENVIRONMENT.values()}
+    assert set(shared) | {"sdkContainerImage"} <= {name for name, *_ in ENVIRONMENT.values()}
     assert len(shared) == 6
 
 

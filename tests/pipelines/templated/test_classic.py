@@ -37,7 +37,7 @@ def test_what_a_start_is_given_becomes_words() -> None:
     ("given", "says"),
     [
         pytest.param({"home": None}, "--home is missing", id="nothing where something is needed"),
-        pytest.param({"home": "data"}, "--home data: it must fit", id="a folder that no worker shares"),
+        pytest.param({"home": "data"}, "--home 'data': it must fit", id="a folder that no worker shares"),
         pytest.param({"speed": "9"}, "--speed: template backfill has no such parameter", id="unknown"),
     ],
 )

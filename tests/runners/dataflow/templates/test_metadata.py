@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,6 +87,9 @@ def test_a_command_line_goes_to_parameters_and_back(name: str) -> None:
         pytest.param("live", {"store": "postgresql://t:pass@db/tandem"}, "--store", id="a password"),
         pytest.param("live", {"subscription": "clicks"}, "--subscription", id="a subscription's short name"),
         pytest.param("live", {"lanes": "four"}, "--lanes", id="lanes that are no number"),
+        pytest.param("live", {"lanes": "0"}, "--lanes", id="no lane"),
+        pytest.param("live", {"lanes": "4\n"}, "--lanes", id="a line end"),
+        pytest.param("backfill", {"shards": "0"}, "--shards", id="no shard"),
         pytest.param("live", {"take_over": "yes"}, "--take_over", id="a switch that is neither"),
         pytest.param("live", {"generation_interval": "soon"}, "--generation_interval", id="a time that is none"),
         pytest.param("live", {"lane": "4"}, "no such parameter", id="a parameter that there isn't"),
@@ -143,7 +147,8 @@ def googles(*things: tuple[str, dict[str, Any]], code: int = 0) -> None:
 def launch(name: str) -> TemplateLaunch:
     read = read_arguments(name, WORDS[name])
     values = {str: "x", int: 3, bool: True, list: ["use_runner_v2"]}
-    environment = {key: values[kind] for key, kind in ENVIRONMENT.values()} | {"ipConfiguration": "WORKER_IP_PRIVATE"}
+    environment = {key: values[kind] for key, kind, _ in ENVIRONMENT.values()}
+    environment |= {"ipConfiguration": "WORKER_IP_PRIVATE"}
     return TemplateLaunch("p", "r", f"tandem-{name}", "gs://b/spec.json", parameters_of(read), environment, update=True)
 
 
@@ -170,17 +175,26 @@ def test_googles_client_refuses_what_is_wrong(wrong: tuple[str, dict[str, Any]])
     googles(wrong, code=1)
 
 
+FITTING: Final = TemplateLaunch("p", "europe-west1", "live", "gs://b/spec.json", {}, {})
+
+
 @pytest.mark.parametrize(
-    ("job", "specification"),
+    ("changed", "said"),
     [
-        pytest.param("Live", "gs://b/spec.json", id="a capital letter"),
-        pytest.param("live-", "gs://b/spec.json", id="a hyphen at the end"),
-        pytest.param("live", "spec.json", id="a specification of this machine"),
+        pytest.param({"job_name": "Live"}, "--job-name", id="a capital letter"),
+        pytest.param({"job_name": "live-"}, "--job-name", id="a hyphen at the end"),
+        pytest.param({"job_name": "live\n"}, "--job-name", id="a line end"),
+        pytest.param({"specification": "spec.json"}, "--template", id="a specification of this machine"),
+        pytest.param({"specification": "gs://b"}, "--template", id="a bucket"),
+        pytest.param({"project": "../other"}, "--project", id="a way out of the address"),
+        pytest.param({"project": ""}, "--project", id="no project"),
+        pytest.param({"region": "x/../../y"}, "--region", id="another way out"),
+        pytest.param({"region": "europe west1"}, "--region", id="a blank"),
     ],
 )
-def test_launches_that_cant_be(job: str, specification: str) -> None:
-    with pytest.raises(UserError):
-        TemplateLaunch("p", "r", job, specification, {}, {})
+def test_launches_that_cant_be(changed: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        replace(FITTING, **changed)  # type: ignore[arg-type]
 
 
 def test_the_folder_has_no_other_file() -> None:
