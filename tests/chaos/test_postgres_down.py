@@ -18,9 +18,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    """One for this module."""
+    """One for each test: what another has counted is no test's own."""
     pytest.importorskip("psycopg", reason="psycopg isn't installed")
     try:
         with postgres_server() as made:

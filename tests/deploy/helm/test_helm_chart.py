@@ -197,6 +197,32 @@ def test_each_task_manager_has_workers_beside_it(made: list[dict[str, Any]]) -> 
     assert spec["flinkConfiguration"]["state.checkpoints.dir"] == "gs://demo-tandem/clicks/flink/checkpoints"
 
 
+def test_flink_alone_asks_the_api_server(made: list[dict[str, Any]]) -> None:
+    """It keeps who leads, and what another JobManager needs, in config maps; nothing else of ours has a token."""
+    spec = named(made, "FlinkDeployment", "demo-flink")["spec"]
+    pod = spec["podTemplate"]["spec"]
+    mount = "/var/run/secrets/kubernetes.io/serviceaccount"
+    holders = {one["name"] for one in containers(spec) if mount in [m["mountPath"] for m in one["volumeMounts"]]}
+    assert holders == {"flink-main-container"}
+    (volume,) = (one for one in pod["volumes"] if "projected" in one)
+    given = {name: source for each in volume["projected"]["sources"] for name, source in each.items()}
+    assert given["serviceAccountToken"]["path"] == "token"
+    assert given["configMap"]["name"] == "kube-root-ca.crt"
+    assert given["downwardAPI"]["items"][0]["path"] == "namespace"
+    pods = [pod, *(p for one in made for p in pod_specs(one) if "serviceAccountName" in p)]
+    assert [one["automountServiceAccountToken"] for one in pods] == [False] * 5
+    policies = {one["metadata"]["name"]: one["spec"] for one in made if one["kind"] == "NetworkPolicy"}
+    ports = {port["port"] for rule in policies["demo-flink"]["egress"] for port in rule["ports"]}
+    assert {443, 6443} <= ports
+
+
+def pod_specs(thing: Any) -> list[dict[str, Any]]:
+    if isinstance(thing, dict):
+        own = [thing] if "containers" in thing else []
+        return own + [spec for value in thing.values() for spec in pod_specs(value)]
+    return [spec for value in thing for spec in pod_specs(value)] if isinstance(thing, list) else []
+
+
 def test_nothing_is_let_in_but_what_is_named(made: list[dict[str, Any]]) -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in made if one["kind"] == "NetworkPolicy"}
     assert policies["demo-pipelines"]["ingress"] == []

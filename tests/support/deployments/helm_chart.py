@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from deployments.deploy_tools import DEPLOY, ran, tool
 
-__all__ = ["CHART", "VALUES", "containers", "flink_faults", "rendered"]
+__all__ = ["CHART", "VALUES", "containers", "flink_faults", "refusals", "rendered"]
 
 CHART: Final = DEPLOY / "helm/tandem"
 VALUES: Final[dict[str, Any]] = yaml.safe_load((CHART / "example-values.yaml").read_text(encoding="utf-8"))
@@ -28,6 +28,19 @@ with helm.Chart.load(asked["chart"]) as chart:
         print(json.dumps(chart.render(asked["values"], name="demo", namespace="tandem")))
     except helm.HelmError as error:
         sys.exit(str(error))
+"""
+_REFUSALS: Final = """
+import json, sys, helm_python as helm
+asked = json.load(sys.stdin)
+said = []
+with helm.Chart.load(asked["chart"]) as chart:
+    for values in asked["values"]:
+        try:
+            chart.render(values, name="demo", namespace="tandem")
+            said.append("")
+        except helm.HelmError as error:
+            said.append(str(error))
+print(json.dumps(said))
 """
 _OPERATOR: Final = "b1f44814e17514fa8395c61b329a3ee9087123a5bda5b21fe1a495d5182c30b6"
 _CRD: Final = "META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml"
@@ -41,6 +54,14 @@ def rendered(values: Mapping[str, Any], chart: Path = CHART, *, code: int = 0) -
         return []
     files = {name: made for name, made in json.loads(text).items() if name.endswith(".yaml")}
     return [one for _, made in sorted(files.items()) for one in yaml.safe_load_all(made) if one]
+
+
+def refusals(values: Sequence[Mapping[str, Any]], chart: Path = CHART) -> list[str]:
+    """Of each set of values why the chart refuses it, or nothing where it takes it."""
+    said: list[str] = json.loads(
+        ran(tool("python"), "-c", _REFUSALS, stdin=json.dumps({"chart": str(chart), "values": values}))
+    )
+    return said
 
 
 def flink_faults(deployment: Mapping[str, Any]) -> list[str]:
