@@ -104,7 +104,7 @@ image-check: setup
 # On a real project of Google Cloud: images, Terraform, live and a backfill on Dataflow, answers compared, all of it taken away again.
 # 30 minutes, two dollars; see docs/explanation/not-tried-here.md.
 cloud-smoke: setup
-	PROJECT="$(PROJECT)" REGION="$(REGION)" KEEP="$(KEEP)" deploy/smoke/run.sh
+	deploy/smoke/run.sh # variables of the command line are in its environment
 
 # The arguments that Terraform's providers take, of the types that CDKTF generated from them; needs npm.
 provider-schema: setup

@@ -5,23 +5,39 @@
 #
 #   make cloud-smoke PROJECT=my-project [REGION=europe-west1] [KEEP=1]
 #
-# It needs gcloud (signed in, with `gcloud auth application-default login`), docker, Terraform 1.11, and Owner of the project.
+# It needs gcloud (signed in, with `gcloud auth application-default login`), docker, jq, Terraform 1.11, and Owner of the project: what
+# isn't there is said in one line, before anything is made.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-project=${PROJECT:?make cloud-smoke PROJECT=my-project}
+stop() { echo "$*" >&2; exit 2; }
+project=${PROJECT:-}
 region=${REGION:-europe-west1}
+[[ $project =~ ^([a-z0-9.-]+:)?[a-z][a-z0-9-]*[a-z0-9]$ ]] || stop "make cloud-smoke PROJECT=my-project, by the project's id"
+[[ $region =~ ^[a-z]+-[a-z]+[0-9]+$ ]] || stop "REGION=$region: such as europe-west1"
 name=smoke-$(date +%H%M%S)
-work=$(mktemp -d)
 tandem=${TANDEM:-.venv/bin/tandem}
 say() { printf '\n== %s\n' "$*"; }
 
 for needed in gcloud docker terraform jq; do
-  command -v "$needed" >/dev/null || { echo "$needed is missing" >&2; exit 2; }
+  command -v "$needed" >/dev/null || stop "$needed is missing"
 done
+version=$(terraform version -json | jq -r .terraform_version)
+[ "$(printf '%s\n' 1.11.0 "$version" | sort -V | head -1)" = 1.11.0 ] || stop "Terraform $version is too old: 1.11 or later"
+docker info >/dev/null 2>&1 || stop "docker doesn't answer: is its daemon running?"
+account=$(gcloud config get-value account 2>/dev/null)
+{ [ -n "$account" ] && gcloud auth print-access-token >/dev/null 2>&1; } || stop "gcloud isn't signed in: gcloud auth login"
+gcloud auth application-default print-access-token >/dev/null 2>&1 \
+  || stop "there are no credentials for Terraform and Tandem: gcloud auth application-default login"
+gcloud projects describe "$project" >/dev/null 2>&1 || stop "$account doesn't see a project $project"
 
-variables=(-var "project=$project" -var "region=$region" -var "deployment=$name" -var "alert_email=$(gcloud config get-value account)")
+work=$(mktemp -d)
+nothing="$region-docker.pkg.dev/$project/$name/none@sha256:$(printf '0%.0s' {1..64})"
+images="live=\"$nothing\",backfill=\"$nothing\",reconcile=\"$nothing\""
+variables=(-var "project=$project" -var "region=$region" -var "deployment=$name" -var "alert_email=$account")
+variables+=(-var "definitions={clicks=\"$work/clicks.json\"}")
 variables+=(-var 'database={tier="db-custom-1-3840",disk_gb=10,zones="ZONAL",protected=false}' -var 'schedules={backfill=null,reconcile=null}')
-apply() { terraform -chdir="$work/module" apply -auto-approve -input=false "${variables[@]}" "$@"; }
+apply() { terraform -chdir="$work/module" apply -auto-approve -input=false "${variables[@]}" -var "images={$images}" "$@"; }
+destroy() { terraform -chdir="$work/module" destroy -auto-approve -input=false "${variables[@]}" -var "images={$images}" "$@"; }
 
 machine=""
 cleanup() {
@@ -34,8 +50,13 @@ cleanup() {
   fi
   # what protects a real deployment from a mistake
   sed -i 's/prevent_destroy = true/prevent_destroy = false/' "$work"/module/*.tf
-  gcloud storage rm --recursive --quiet "gs://$project-$name-home/**" "gs://$project-$name-staging/**" "gs://$project-$name-logs/**" 2>/dev/null || true
-  terraform -chdir="$work/module" destroy -auto-approve -input=false "${variables[@]}" || echo "left over: terraform state in $work"
+  # first live, which writes into the home until it is drained; access logs may come later still
+  destroy -target=google_dataflow_flex_template_job.live || true
+  for attempt in 1 2 3; do
+    gcloud storage rm --recursive --quiet "gs://$project-$name-home/**" "gs://$project-$name-staging/**" "gs://$project-$name-logs/**" 2>/dev/null || true
+    destroy && break
+    [ "$attempt" = 3 ] && echo "left over: deployment $name of $project, Terraform's state in $work"
+  done
   exit $status
 }
 trap cleanup EXIT
@@ -44,21 +65,20 @@ say "a module of its own in $work"
 cp -r deploy/terraform "$work/module"
 cp -r deploy/flex "$work/flex"
 $tandem template definition examples/clicks/clicks.yaml --to "$work/clicks.json"
-variables+=(-var "definitions={clicks=\"$work/clicks.json\"}")
-nothing="$region-docker.pkg.dev/$project/$name/none@sha256:$(printf '0%.0s' {1..64})"
 terraform -chdir="$work/module" init -input=false
-apply -var "images={live=\"$nothing\",backfill=\"$nothing\",reconcile=\"$nothing\"}" -target=google_artifact_registry_repository.images
+gcloud services enable cloudresourcemanager.googleapis.com iap.googleapis.com --project "$project"
+apply -target=google_artifact_registry_repository.images
 
 say "images"
 repository=$region-docker.pkg.dev/$project/$name
 gcloud auth configure-docker "$region-docker.pkg.dev" --quiet
-images=""
+pushed=""
 for job in live backfill reconcile; do
   docker build --quiet -f deploy/containers/Dockerfile --target dataflow --build-arg "TEMPLATE=$job" -t "$repository/tandem-$job:smoke" .
   docker push --quiet "$repository/tandem-$job:smoke"
-  images+="$job=\"$(docker inspect --format '{{index .RepoDigests 0}}' "$repository/tandem-$job:smoke")\","
+  pushed+="$job=\"$(docker inspect --format '{{index .RepoDigests 0}}' "$repository/tandem-$job:smoke")\","
 done
-variables+=(-var "images={${images%,}}")
+images=${pushed%,}
 
 say "everything but live; then the users of the store, by its owner"
 apply -var 'live={enabled=false}'
@@ -74,9 +94,14 @@ gcloud artifacts repositories add-iam-policy-binding "$name" --project "$project
 machine=$name-owner
 gcloud compute firewall-rules create "$name-ssh" --project "$project" --network "$name" --allow tcp:22 --source-ranges 35.235.240.0/20 --quiet
 gcloud compute instances create-with-container "$name-owner" --project "$project" --zone "$region-b" --subnet "$name-jobs" --no-address \
-  --container-image "$repository/tandem-backfill:smoke" --scopes cloud-platform --service-account "$name-serve@$project.iam.gserviceaccount.com" --quiet >/dev/null
+  --container-restart-policy never --container-image "$repository/tandem-backfill:smoke" --scopes cloud-platform --service-account "$name-serve@$project.iam.gserviceaccount.com" --quiet >/dev/null
 on_machine() { gcloud compute ssh "$name-owner" --project "$project" --zone "$region-b" --tunnel-through-iap --quiet --command "docker run --rm --network host --entrypoint tandem $repository/tandem-backfill:smoke $*"; }
 owner=$(jq -r .owner <<<"$stores")
+for attempt in $(seq 1 40); do # it starts, and pulls the image
+  on_machine --version >/dev/null 2>&1 && break
+  [ "$attempt" = 40 ] && { echo "no command runs on $machine in 10 minutes: gcloud compute ssh $machine" >&2; exit 1; }
+  sleep 15
+done
 for role in live backfill reconcile serve; do on_machine store grant "$role" "tandem-$role" --store "'$owner'"; done
 
 say "live, from its template"

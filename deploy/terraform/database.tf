@@ -116,10 +116,12 @@ resource "google_sql_database_instance" "views" {
   depends_on = [google_service_networking_connection.services, google_kms_crypto_key_iam_member.agent]
 }
 
+# The database and its users go with the instance: PostgreSQL drops no user who owns tables or was granted some.
 resource "google_sql_database" "views" {
-  project  = var.project
-  instance = google_sql_database_instance.views.name
-  name     = "tandem"
+  project         = var.project
+  instance        = google_sql_database_instance.views.name
+  name            = "tandem"
+  deletion_policy = "ABANDON"
 }
 
 # Each job has a user; `tandem store grant` says what each of them may do. Passwords are made anew by raising the version, and are
@@ -176,4 +178,5 @@ resource "google_sql_user" "user" {
   name                = "tandem-${each.value}"
   password_wo         = ephemeral.random_password.user[each.value].result
   password_wo_version = local.password_version
+  deletion_policy     = "ABANDON"
 }

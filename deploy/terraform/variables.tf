@@ -14,8 +14,8 @@ variable "deployment" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,20}[a-z0-9]$", var.deployment))
-    error_message = "A deployment's name is 3 to 22 small letters, digits and hyphens, and begins with a letter."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.deployment))
+    error_message = "A deployment's name is 3 to 20 small letters, digits and hyphens, and begins with a letter."
   }
 }
 

@@ -30,13 +30,14 @@ line="$name $*"
 jq -cn --args '$ARGS.positional' -- "$name" "$@" >> "$NOTED"
 if [ -n "$FAILS" ] && [[ "$line" == $FAILS ]]; then echo "stand-in: $FAILS" >&2; exit 9; fi
 case "$line" in
-  *"config get-value account") echo me@example.com ;;
+  "terraform version -json") echo "{\"terraform_version\": \"$TERRAFORM\"}" ;;
+  *"config get-value account") echo "$ACCOUNT" ;;
   *"output -json stores") cat "$ANSWERS/stores" ;;
-  *"output -json templates") echo '{"backfill":"gs://p-smoke-staging/templates/backfill.json"}' ;;
+  *"output -json templates") echo '{"backfill":"gs://my-project-smoke-staging/templates/backfill.json"}' ;;
   *"output -raw topic") echo projects/p/topics/smoke ;;
-  *"output -raw home") echo gs://p-smoke-home/smoke ;;
+  *"output -raw home") echo gs://my-project-smoke-home/smoke ;;
   *"inspect"*) echo "$ANSWERS_IMAGE" ;;
-  *"storage ls"*) echo gs://p-smoke-home/smoke/definitions/clicks-12ab.yaml ;;
+  *"storage ls"*) echo gs://my-project-smoke-home/smoke/definitions/clicks-12ab.yaml ;;
   *" query clicks "*) cat "$ANSWERS/query" ;;
 esac
 """
@@ -66,7 +67,7 @@ class Smoke:
 
     def run(self, fails: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Run it; `fails`: the pattern of a call that doesn't succeed."""
-        image = f"europe-west1-docker.pkg.dev/p/smoke/tandem@sha256:{'1' * 64}"
+        image = f"europe-west1-docker.pkg.dev/my-project/smoke/tandem@sha256:{'1' * 64}"
         environment = {
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
             "TMPDIR": str(self.folder),
@@ -76,7 +77,9 @@ class Smoke:
             "ANSWERS_IMAGE": image,
             "FAILS": fails,
             "TANDEM": "tandem",
-            "PROJECT": "p",
+            "PROJECT": "my-project",
+            "ACCOUNT": "me@example.com",
+            "TERRAFORM": "1.11.4",
         }
         return subprocess.run(
             ["bash", str(SCRIPT)], env={**environment, **variables}, capture_output=True, text=True, timeout=120
@@ -130,7 +133,7 @@ def test_tandems_own_command_lines_are_right(smoke: Smoke) -> None:
     assert shown.exit_code == 0, shown.output
     body: dict[str, Any] = json.loads(shown.stdout)["launchParameter"]
     assert body["parameters"]["store"] == _STORES["backfill"]
-    assert body["environment"]["sdkContainerImage"].startswith("europe-west1-docker.pkg.dev/p/")
+    assert body["environment"]["sdkContainerImage"].startswith("europe-west1-docker.pkg.dev/my-project/")
     commands = [shlex.split(call[call.index("--command") + 1]) for call in smoke.calls("gcloud", "ssh")]
     grants = [words for words in commands if "grant" in words]
     assert [words[words.index("grant") + 1] for words in grants] == ["live", "backfill", "reconcile", "serve"]
@@ -156,6 +159,33 @@ def test_whatever_fails_it_is_taken_away(smoke: Smoke, fails: str, before: str) 
     assert smoke.calls("terraform", "destroy")
 
 
+def test_taking_away_has_what_terraform_needs_and_stops_live_first(smoke: Smoke) -> None:
+    smoke.run("docker push*")
+    text = (DEPLOY / "terraform/variables.tf").read_text(encoding="utf-8")
+    blocks = re.findall(r'(?ms)^variable "(\w+)" \{(.*?)^\}', text)
+    needed = {name for name, body in blocks if not re.search(r"^  default", body, re.MULTILINE)}
+    calls = [call for call in smoke.calls("terraform") if {"apply", "destroy"} & set(call)]
+    for call in calls:
+        assert needed <= {call[at + 1].partition("=")[0] for at, word in enumerate(call) if word == "-var"}
+    order = [json.loads(line) for line in smoke.noted.read_text(encoding="utf-8").splitlines()]
+    stopped = next(at for at, call in enumerate(order) if "-target=google_dataflow_flex_template_job.live" in call)
+    emptied = next(at for at, call in enumerate(order) if call[1:3] == ["storage", "rm"])
+    assert stopped < emptied
+
+
+def test_what_cant_be_taken_away_is_tried_again_and_named(smoke: Smoke) -> None:
+    done = smoke.run("*module destroy*")
+    assert "left over: deployment smoke-" in done.stdout
+    assert len([call for call in smoke.calls("terraform", "destroy") if "-target" not in str(call)]) == 3
+
+
+def test_the_machine_is_waited_for(smoke: Smoke) -> None:
+    done = smoke.run("* tandem * --version*")
+    assert done.returncode == 1
+    assert "no command runs on smoke-" in done.stderr
+    assert len(smoke.calls("sleep", "15")) == 39
+
+
 def test_wrong_answers_are_said(smoke: Smoke) -> None:
     smoke.answer(1, 2)
     done = smoke.run()
@@ -171,9 +201,34 @@ def test_it_is_left_where_that_is_wanted(smoke: Smoke) -> None:
     assert not smoke.calls("terraform", "destroy")
 
 
-def test_without_a_project_or_a_tool_nothing_is_begun(smoke: Smoke) -> None:
-    done = smoke.run(PROJECT="")
-    assert "make cloud-smoke PROJECT=my-project" in done.stderr
+@pytest.mark.parametrize(
+    ("fails", "variables", "said"),
+    [
+        pytest.param("", {"PROJECT": ""}, "make cloud-smoke PROJECT=my-project", id="no project"),
+        pytest.param("", {"PROJECT": "My Project"}, "make cloud-smoke PROJECT=my-project", id="a project's title"),
+        pytest.param("", {"PROJECT": "x; rm -r y"}, "make cloud-smoke PROJECT=my-project", id="a command as project"),
+        pytest.param("", {"REGION": "europe"}, "REGION=europe", id="a region that is none"),
+        pytest.param("", {"TERRAFORM": "1.9.8"}, "Terraform 1.9.8 is too old", id="an old Terraform"),
+        pytest.param("docker info", {}, "docker doesn't answer", id="no daemon"),
+        pytest.param("", {"ACCOUNT": ""}, "gcloud auth login", id="nobody is signed in"),
+        pytest.param("*auth print-access-token", {}, "gcloud auth login", id="a sign-in that has expired"),
+        pytest.param("*default print-*", {}, "application-default login", id="no credentials for others"),
+        pytest.param("*projects describe*", {}, "doesn't see a project my-project", id="another's project"),
+    ],
+)
+def test_what_is_missing_is_one_line_before_anything_is_made(
+    smoke: Smoke, fails: str, variables: dict[str, str], said: str
+) -> None:
+    done = smoke.run(fails, **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    if smoke.noted.exists():
+        calls = smoke.calls("gcloud") + smoke.calls("docker") + smoke.calls("terraform")
+        assert not [call for call in calls if {"init", "apply", "destroy", "build", "enable", "create"} & set(call)]
+
+
+def test_without_a_tool_nothing_is_begun(smoke: Smoke) -> None:
     (smoke.folder / "bin/docker").unlink()
     for name in ("bash", "dirname", "date", "mktemp"):
         (smoke.folder / "bin" / name).symlink_to(str(shutil.which(name)))

@@ -93,9 +93,23 @@ def test_access_logs_may_be_written(module: Module) -> None:
     ]
 
 
-def test_the_network_can_be_destroyed_with_its_database(module: Module) -> None:
-    (peering,) = (body for _, of, body in blocks(module) if of == "google_service_networking_connection")
-    assert peering["deletion_policy"] == ["ABANDON"]
+def test_the_longest_name_of_a_deployment_leaves_room_for_what_is_added(module: Module) -> None:
+    """An account's id has 30 characters at the most, a bucket's name 63, a project's id 30."""
+    (deployment,) = (body for block in module.of("variable") for name, body in block.items() if name == "deployment")
+    pattern = re.search(r'regex\("([^"]+)"', str(deployment["validation"][0]["condition"][0]))
+    assert pattern
+    longest = max(length for length in range(64) if re.match(pattern[1], "a" * length))
+    (jobs,) = (str(block["jobs"]) for block in module.of("locals") if "jobs" in block)
+    added = [*re.findall(r"'(\w+)'", jobs), "serve", "schedule"]
+    assert longest + max(len(f"-{each}") for each in added) <= 30
+    assert 30 + 1 + longest + len("-staging") <= 63
+
+
+@pytest.mark.parametrize("of", ["google_service_networking_connection", "google_sql_database", "google_sql_user"])
+def test_what_the_cloud_doesnt_let_go_goes_with_its_owner(module: Module, of: str) -> None:
+    """Peerings that Cloud SQL has used, databases with connections, users who own tables or were granted some."""
+    (body,) = (body for _, each, body in blocks(module) if each == of)
+    assert body["deletion_policy"] == ["ABANDON"]
 
 
 @pytest.mark.parametrize(
