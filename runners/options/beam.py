@@ -14,7 +14,7 @@ from tandem.runners.options.opened_patterns import is_like, way_to_give
 from tandem.runners.options.reading import Arguments
 from tandem.schemas.errors import UserError
 
-__all__ = ["TandemOptions", "beam_options", "known_flags"]
+__all__ = ["TandemOptions", "beam_options", "known_flags", "options_of_beam"]
 
 _PORTABLE_RUNNERS: Final = ("FlinkRunner", "SparkRunner", "PortableRunner")
 _OF_BEAM: Final = {flag.dest for flag in FLAGS if flag.of_beam}
@@ -45,11 +45,7 @@ def beam_options(arguments: Arguments) -> PipelineOptions:
     Raises UserError for flags that neither Tandem, nor Beam, nor a portable runner could know.
     """
     words = list(arguments.beam)
-    try:
-        _, unknown = _beam_parser().parse_known_args(words)
-    except (argparse.ArgumentError, SystemExit) as error:
-        raise UserError(f"wrong flag: {error}") from error
-    options = PipelineOptions(words)
+    options, unknown = _read(words)
     runner = options.view_as(StandardOptions).runner or ""
     stray = _stray(arguments, unknown) if runner in _PORTABLE_RUNNERS else next(iter(unknown), None)
     if stray is not None:
@@ -58,6 +54,23 @@ def beam_options(arguments: Arguments) -> PipelineOptions:
     for name in arguments.texts.keys() & _SHOWN.keys():
         setattr(shown, name, arguments.texts[name])
     return options
+
+
+def options_of_beam(words: Sequence[str]) -> PipelineOptions:
+    """Options from Beam's flags alone. Raises UserError for another flag, and for a value that a flag can't have."""
+    options, unknown = _read(words)
+    if unknown:
+        raise UserError(f"{unknown[0][:80]!r} is no flag of Beam's")
+    return options
+
+
+def _read(words: Sequence[str]) -> tuple[PipelineOptions, list[str]]:
+    """(options, words that Beam doesn't know). Raises UserError where Beam would print its usage, and exit."""
+    try:
+        _, unknown = _beam_parser().parse_known_args(list(words))
+    except (argparse.ArgumentError, SystemExit) as error:
+        raise UserError(f"wrong flag: {error}") from error
+    return PipelineOptions(list(words)), unknown
 
 
 def _stray(arguments: Arguments, unknown: Sequence[str]) -> str | None:

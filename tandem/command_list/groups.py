@@ -203,7 +203,8 @@ _CLASSIC: Final[tuple[Entry, ...]] = (
         "build",
         "platforms.classic_templates.build",
         "Write a job that is given its parameters when it is started, and their description beside it.",
-        "tandem template classic build backfill --to gs://demo/backfill --project=demo --region=europe-west1",
+        "tandem template classic build backfill --to gs://demo/backfill --project=demo --region=europe-west1"
+        " --staging_location=gs://demo/staging",
         Flags.BEAM_TOO,
     ),
 )
