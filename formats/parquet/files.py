@@ -207,7 +207,7 @@ def _column(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Arra
         return known_symbols(checked, (), field, verdicts)
     if of.is_integer(wanted) and of.is_integer(kind) and kind != wanted:
         limit = _INT_LIMITS[wanted]
-        unsigned = of.is_uint64(kind)
+        unsigned = of.is_unsigned_integer(kind)
         column = within(column, 0 if unsigned else -limit, limit - 1, field, verdicts, f"of type {field.type.value}")
         return column.cast(wanted)
     if of.is_timestamp(wanted):

@@ -53,9 +53,12 @@ def column_of_typed(column: pa.Array, field: SourceField, verdicts: Verdicts) ->
 
 def without_markers(column: pa.Array, field: SourceField) -> pa.Array:
     """The column with null for the source's null markers, texts or numbers."""
-    nulls, kind = field.spelling.nulls, column.type
+    nulls = field.spelling.nulls
     if not nulls:
         return column
+    if pa.types.is_float16(column.type):  # Arrow can't look for values of this type
+        column = column.cast(pa.float32())
+    kind = column.type
     if pa.types.is_string(kind):
         return without_nulls(column, field)
     if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):

@@ -238,6 +238,7 @@ def test_parquet_files_that_do_not_fit(kit: Any, tmp_path: Path, name: str, valu
         pytest.param("time", pa.array([2 * 10**15, 1], pa.timestamp("us")), "ahead of", id="ahead"),
         pytest.param("price", pa.array([None, 1.0]), "'price' is null and may not be", id="null"),
         pytest.param("count", pa.array([2**31, 1]), "2147483648 is not of type int", id="int"),
+        pytest.param("count", pa.array([2**32 - 1, 1], pa.uint32()), "4294967295 is not of type int", id="uint32"),
         pytest.param("page", pa.array(["moon", "pay"]), "'moon' is not a symbol", id="enum"),
         pytest.param("user", pa.array([b"\xff", b"x"]), "'user': 'utf-8' codec", id="utf-8"),
     ],

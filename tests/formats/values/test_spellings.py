@@ -282,6 +282,7 @@ def test_numbers_and_booleans_of_json_stay_what_they_are(kit: Any, tmp_path: Pat
         ("boolean", {"booleans": {"yes": ["Y"], "no": ["N"]}}, "int", pa.int32(), [1, 0, 2]),
         ("long", {"nulls": ["-999", "NA"]}, "long", pa.int64(), [-999, 5]),
         ("int", {"nulls": ["-999", "99999999999"]}, "int", pa.int32(), [-999, 5, None]),
+        ("double", {"nulls": ["-99.0"]}, "float", pa.float16(), [-99.0, 5.5, None]),
         ("string", {"nulls": ["NA"]}, "string", pa.string(), ["NA", "x"]),
     ],
 )
