@@ -32,6 +32,10 @@ _MERGE_AT_ONCE: Final = 20_000
 """Most rows in one merge of `all_answers`."""
 FOR_EVER: Final = 2**62
 """Later than any tile, microseconds UTC."""
+_AFTER_ZEROS: Final = 316_051_200 * 1_000_000
+"""1980-01-07 UTC, after the last zero of a clock that files have for no time: those of Unix, DOS and GPS."""
+_OF_TODAY: Final = 1_767_225_600 * 1_000_000
+"""2026-01-01 UTC, when zones have the offsets that they have now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ def _spans(
     view.
 
     Tiles before 1970, when offsets had seconds, and tiles of placeholder times fail no answer: a tile that an edge cuts
-    is a step of its own.
+    is a step of its own. Days on which clocks have their zero are judged by the zone's offset of 2026.
     """
     size = compiled.definition.tile
 
@@ -123,7 +127,8 @@ def _spans(
         return lambda tile: within(tile // step * step, tile // step * step + step)
     for day in tile_days(connection, scope):
         if span is None or (span[0] < day + DAY and day < span[1]):
-            step.check_offsets(size, day, day + DAY)
+            judged = _OF_TODAY if day < _AFTER_ZEROS else day
+            step.check_offsets(size, judged, judged + DAY)
 
     def span_of(tile: int) -> tuple[int, int]:
         start, end = step.span_about(tile)

@@ -95,6 +95,9 @@ TIMES_THAT_STAND_FOR_NONE = {
     "zero of SQL Server": "1753-01-01T00:00:00Z",
     "zero of Excel": "1899-12-30T00:00:00Z",
     "an hour cut by midnight in Amsterdam": "1900-06-30T23:30:00Z",
+    "zero of Unix": "1970-01-01T00:00:00Z",
+    "zero of DOS": "1980-01-01T00:00:00Z",
+    "zero of GPS": "1980-01-06T00:00:00Z",
     "never": "9999-12-31T23:59:59.999999Z",
 }
 
@@ -114,7 +117,10 @@ def test_times_that_stand_for_none_block_nobody_elses_answers(tmp_path: Path) ->
             "backfill", ["--definition", str(tmp_path / "sales.yaml"), "--files", files, "--home", str(home)]
         )
     )
-    for flags in (["--window", "month", "--zone", "Europe/Amsterdam"], ["--window", "day"], ["--step", "7d"]):
+    zones = [
+        ["--window", "month", "--zone", zone] for zone in ("Europe/Amsterdam", "Asia/Singapore", "Africa/Monrovia")
+    ]
+    for flags in (*zones, ["--window", "day"], ["--step", "7d"]):
         rows = {row["key"]["shop"]: row for row in map(json.loads, exported(home, *flags).splitlines())}
         assert {shop: row["events"] for shop, row in rows.items()} == dict.fromkeys(times, 1)
     months = exported(home, "--window", "month", "--zone", "Europe/Amsterdam")
