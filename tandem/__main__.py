@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from types import FrameType
+from typing import Final
 
 __all__ = ["main"]
+
+_UNTIL_STOPPED: Final = ("live", "serve")
+"""Commands that a signal ends as it should be, with exit code 0: service managers take others for a failure."""
 
 
 def main() -> None:
@@ -23,7 +28,8 @@ def main() -> None:
 
 def _not_begun(number: int, frame: FrameType | None) -> None:
     os.write(2, b"interrupted: nothing was begun\n")
-    os._exit(130)
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    os._exit(0 if command in _UNTIL_STOPPED else 130)
 
 
 if __name__ == "__main__":
