@@ -11,11 +11,15 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOpt
 from tandem.runners.flink.jobs import to_end, to_spread, view_of
 from tandem.runners.flink.rest import RUNNING, FlinkRest, Job
 from tandem.runners.plan.launch import EMBEDDED
+from tandem.runners.submission.failures import in_words
 from tandem.runners.submission.job_news import Standing
 from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["FlinkControl", "cause_of"]
 
+_AWAY: Final = ("remote task manager", "RecipientUnreachableException", "Heartbeat of TaskManager")
+"""Words of failures that the end of a TaskManager has caused."""
+_TASK_MANAGER: Final = re.compile(r"task-manager-\d+")
 _PYTHON: Final = re.compile(r"^(?:RuntimeError: )?((?:\w+\.)*\w*(?:Error|Exception): .+)")
 """The last line of a Python traceback."""
 
@@ -93,8 +97,12 @@ def _entries(rest: FlinkRest, job: Job) -> list[tuple[int, str]]:
 
 
 def cause_of(trace: str) -> str:
-    """One line of a Java stack trace: the Python error in it, else the innermost cause."""
+    """One line of a Java stack trace: the Python error in it, else the innermost cause, in words."""
     lines = [line.strip() for line in trace.replace("\\n", "\n").splitlines() if line.strip()]
     python = [found[1] for line in lines if (found := _PYTHON.match(line)) and not line.startswith(("java", "org."))]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    return (python or causes or lines or ["no reason is given"])[-1 if python or causes else 0][:300]
+    cause = in_words((python or causes or lines or ["no reason is given"])[-1 if python or causes else 0])
+    if any(words in cause for words in _AWAY):
+        name = _TASK_MANAGER.search(cause)
+        return f"{name[0] if name else 'a TaskManager'} is lost, or doesn't answer ({cause.partition(':')[0]})"
+    return cause[:300]

@@ -10,7 +10,7 @@ from typing import Final
 from tandem.schemas import errors
 from tandem.schemas.errors import TandemError
 
-__all__ = ["as_raised", "failure", "full_disk"]
+__all__ = ["as_raised", "failure", "full_disk", "in_words"]
 
 _WHERE: Final = re.compile(r"\s*\[while running [^\]]*\]\s*")
 _OWN: Final = re.compile(r"(?:^|[\s:'\"])(?:tandem\.)?schemas\.errors\.(\w+): (.+)$")
@@ -36,6 +36,13 @@ def failure(text: str) -> TandemError:
     failed = next((line for line in reversed(lines) if "Error" in line), next(filter(None, lines), "unknown"))
     named = _CLASS.sub(r"\1", failed)
     return TandemError(f"the pipeline failed: {named[:_LONGEST]}")
+
+
+def in_words(line: str) -> str:
+    """An error's line without the step that Beam adds, and the packages of its class; Tandem's own say it alone."""
+    plain = _WHERE.sub("", line)
+    own = _OWN.search(plain)
+    return own[2] if own else _CLASS.sub(r"\1", plain)
 
 
 def full_disk(path: str | None) -> str:

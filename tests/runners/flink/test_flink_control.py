@@ -22,19 +22,34 @@ SDK = (
 HEARTBEAT = (
     "java.util.concurrent.TimeoutException: Heartbeat of TaskManager with id task-manager-1-ab timed out.\n\tat X\n"
 )
+GONE = (
+    "org.apache.flink.runtime.io.network.netty.exception.RemoteTransportException: Connection unexpectedly closed by "
+    "remote task manager '127.0.0.1/127.0.0.1:35551 [ task-manager-1-8dbcbbac ] '. This might indicate that the remote "
+    "task manager was lost.\n\tat X\n"
+)
+UNREACHABLE = (
+    "org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException: Could not send message [Invocation("
+    "TaskExecutorGateway.submitTask(TaskDeploymentDescriptor))] from sender [Actor[pekko://flink/temp/taskmanager_0$6u]]"
+    " to recipient [Actor[pekko.tcp://flink@127.0.0.1:39]]\n\tat X\n"
+)
 CAUSED = "java.lang.Exception: outer\n\tat X\nCaused by: java.io.IOException: broken pipe\n\tat Y\n"
 
 
 @pytest.mark.parametrize(
     ("trace", "cause"),
     [
+        pytest.param(SDK, "views.db: the disk is full", id="python"),
         pytest.param(
-            SDK,
-            "tandem.schemas.errors.StoreError: views.db: the disk is full [while running 'clicks/States']",
-            id="python",
+            SDK.replace("tandem.schemas.errors.Store", "Value"),
+            "ValueError: views.db: the disk is full",
+            id="python-of-others",
         ),
-        pytest.param(HEARTBEAT, HEARTBEAT.splitlines()[0], id="java-alone"),
-        pytest.param(CAUSED, "java.io.IOException: broken pipe", id="java-with-a-cause"),
+        pytest.param(HEARTBEAT, "task-manager-1 is lost, or doesn't answer (TimeoutException)", id="java-alone"),
+        pytest.param(GONE, "task-manager-1 is lost, or doesn't answer (RemoteTransportException)", id="gone"),
+        pytest.param(
+            UNREACHABLE, "a TaskManager is lost, or doesn't answer (RecipientUnreachableException)", id="away"
+        ),
+        pytest.param(CAUSED, "IOException: broken pipe", id="java-with-a-cause"),
         pytest.param("", "no reason is given", id="nothing"),
     ],
 )
@@ -121,5 +136,5 @@ def test_whether_a_job_runs(name: str, master: str, runs: bool | None, cancelled
 def test_only_new_failures_in_their_order(cancelled: list[str]) -> None:
     control, flink = FlinkControl(), at("127.0.0.1:8")
     assert [when for when, _ in control.failures("tandem-1", flink, 0)] == [20, 30]
-    assert control.failures("tandem-1", flink, 20) == [(30, "java.io.IOException: broken pipe")]
+    assert control.failures("tandem-1", flink, 20) == [(30, "IOException: broken pipe")]
     assert control.failures("tandem-1", at("[auto]"), 0) == []
