@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 import typer
 
-from tandem.runners.submission.failures import full_disk
+from tandem.runners.submission.failures import full_disk, in_words
 from tandem.schemas.errors import TandemError, UserError
 from tandem.schemas.privacy.printable import printable
 from tandem.schemas.privacy.secrets import redacted
@@ -87,13 +87,13 @@ def print_error(text: str) -> None:
 
 
 def _named(error: Exception) -> str:
-    detail = " ".join(str(error).split())[:_LONGEST]
+    detail = in_words(" ".join(str(error).split()))[:_LONGEST]
     return f"{type(error).__name__}: {detail}" if detail else type(error).__name__
 
 
 def _of_system(error: OSError) -> str:
     where = f" ({error.filename!s})" if error.filename else ""
-    return f"the system says: {error.strerror or error}{where}"
+    return f"the system says: {in_words(str(error.strerror or error))}{where}"
 
 
 def _unreadable(error: UnicodeError) -> str:

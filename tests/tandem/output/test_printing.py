@@ -247,6 +247,7 @@ def test_what_nobody_foresaw_is_one_line_and_a_trace(
         pytest.param(ValueError("embedded null byte"), 2, "a name or path has a NUL character", id="nul"),
         pytest.param(ValueError("embedded"), 1, "this is a fault of Tandem: ValueError: embedded", id="value"),
         pytest.param(RecursionError("too deep"), 1, "this is a fault of Tandem: RecursionError: too deep", id="deep"),
+        pytest.param(OverflowError("no [while running 'I/R']"), 1, "OverflowError: no; its", id="step"),
         pytest.param(TandemError("as it is"), 1, "error: as it is", id="ours"),
     ],
 )
