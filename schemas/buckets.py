@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tandem.schemas.hashing import hash64
+from tandem.schemas.hashing_few import hash_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +51,7 @@ Keys = Union[pa.Array, pa.ChunkedArray, "pl.Series", npt.NDArray[Any]]
 
 def bucket_of(key: str) -> int:
     """The bucket (0 to 255) of one canonical key."""
-    return int(buckets_of(pa.array([key], pa.string()))[0])
+    return hash_text(key) >> int(_SHIFT)
 
 
 def buckets_of(keys: Keys) -> npt.NDArray[np.uint8]:

@@ -7,7 +7,6 @@ state, and `fmix64` finishes. It is not collision-resistant against adversaries.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -15,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from tandem.schemas.hashing_few import LONG, digest_of_long, hash_few, mix_few
 
 __all__ = ["hash64", "hash_rows"]
 
@@ -26,10 +27,6 @@ _M1: Final = np.uint64(0xFF51AFD7ED558CCD)
 _M2: Final = np.uint64(0xC4CEB9FE1A85EC53)
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _NULL: Final = np.uint64(0x6E756C6C6E756C6C)
-_LONG: Final = 256
-"""Bytes. A longer value is replaced by its BLAKE2b digest, so that one huge value can't slow a whole batch down."""
-
-
 _ALIKE: Final = 512
 """Average number of values a length from which on values of one length are hashed together."""
 
@@ -49,6 +46,8 @@ def hash64(column: pa.Array, seed: int = 0) -> Hashes:
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
+    if (few := hash_few(column, seed)) is not None:
+        return np.array(few, np.uint64)
     if len(column) > _STRETCH and not pa.types.is_dictionary(column.type):
         return np.concatenate([hash64(column.slice(at, _STRETCH), seed) for at in range(0, len(column), _STRETCH)])
     if pa.types.is_dictionary(column.type):
@@ -66,6 +65,10 @@ def hash_rows(columns: Sequence[pa.Array], seed: int = 0) -> Hashes:
     """A 64-bit hash of each row over several columns; the order of the columns matters."""
     if not columns:
         raise ValueError("hash_rows needs at least one column, got none")
+    few = [hash_few(column, seed) for column in columns if not isinstance(column, pa.ChunkedArray)]
+    known = [hashes for hashes in few if hashes is not None]
+    if len(known) == len(columns):
+        return np.array(mix_few(known), np.uint64)
     first, *others = (hash64(column, seed) for column in columns)
     if not others:
         return first
@@ -120,7 +123,7 @@ def _hash_bytes(column: pa.Array, seed: np.uint64) -> Hashes:
     offsets = np.frombuffer(offsets_buffer, np.int32)[column.offset : column.offset + count + 1].astype(np.int64)
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.zeros(0, np.uint8)
     starts, lengths = offsets[:-1], np.diff(offsets)
-    if lengths.max() > _LONG:
+    if lengths.max() > LONG:
         return _hash_bytes(_digest_long(column, lengths), seed)
     state = np.full(count, _fmix(seed + _GOLDEN), np.uint64)
     first, last = int(starts[0]), int(offsets[-1])
@@ -189,9 +192,9 @@ def _words_at(words: Hashes, starts: npt.NDArray[np.int64], left: npt.NDArray[np
 
 def _digest_long(column: pa.Array, lengths: npt.NDArray[np.int64]) -> pa.Array:
     values: list[bytes] = pc.cast(column, pa.binary()).to_pylist()
-    for row in np.flatnonzero(lengths > _LONG):
+    for row in np.flatnonzero(lengths > LONG):
         if values[row] is not None:
-            values[row] = b"long" + hashlib.blake2b(values[row], digest_size=32).digest()
+            values[row] = digest_of_long(values[row])
     return pa.array([v if v is not None else b"" for v in values], pa.binary())
 
 

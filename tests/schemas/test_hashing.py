@@ -101,3 +101,35 @@ def test_seed_changes_every_hash() -> None:
 def test_nested_columns_are_refused() -> None:
     with pytest.raises(TypeError, match="list"):
         hash64(pa.array([[1]]))
+
+
+_WHOLE = st.integers(-(2**63), 2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        pytest.param(pa.string(), st.text(max_size=300), id="texts"),
+        pytest.param(pa.binary(), st.binary(max_size=600), id="bytes"),
+        pytest.param(pa.int64(), _WHOLE, id="integers"),
+        pytest.param(pa.int8(), st.integers(-128, 127), id="small integers"),
+        pytest.param(pa.large_string(), st.text(max_size=20), id="large texts"),
+        pytest.param(pa.uint64(), st.integers(0, 2**64 - 1), id="unsigned"),
+        pytest.param(pa.float64(), st.floats(allow_nan=True), id="floats"),
+        pytest.param(pa.string(), st.none() | st.text(max_size=9), id="nulls"),
+    ],
+)
+@given(data=st.data())
+@settings(max_examples=40, derandomize=True, deadline=None)
+def test_few_values_hash_as_they_do_among_many(
+    kind: pa.DataType, values: st.SearchStrategy, data: st.DataObject
+) -> None:
+    """Few are hashed by Python, many by NumPy."""
+    seed = data.draw(st.integers(0, 2**32))
+    many = pa.array(data.draw(st.lists(values, min_size=17, max_size=30)), kind)
+    start, length = data.draw(st.integers(0, 16)), data.draw(st.integers(1, 12))
+    few, numbers = many.slice(start, length), pa.array(range(len(many)), pa.int64())
+    length = len(few)
+    assert hash64(few, seed).tolist() == hash64(many, seed)[start : start + length].tolist()
+    rows = hash_rows([many, numbers], seed)[start : start + length]
+    assert hash_rows([few, numbers.slice(start, length)], seed).tolist() == rows.tolist()
