@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 import pytest
 from deployments.deploy_tools import DEPLOY, ran, tool
 from deployments.provider_schema import addressed
-from deployments.terraform_module import files_of, parsed, wrong_in
+from deployments.terraform_module import Module, files_of, parsed, wrong_in
 
 MODULE: Final = DEPLOY / "terraform"
 SCHEMA: Final[dict[str, Any]] = json.loads(Path(__file__).with_name("provider_schema.json").read_text(encoding="utf-8"))
@@ -94,6 +95,7 @@ PLANTED = {
         "  expiration_policy = []",
         "is a block, not",
     ),
+    "a condition that is missing": ("    condition     = can(", "    when = can(", "validation: condition is missing"),
     "a block twice": ("    insights_config {", "    insights_config {\n    }\n    insights_config {", "one such block"),
     "an unknown type": ('"google_pubsub_topic" "events"', '"google_pubsub_topics" "events"', "no provider's schema"),
     "a variable that isn't declared": ("var.subnet_range", "var.subnet", "var.subnet is declared nowhere"),
@@ -115,6 +117,28 @@ def test_what_is_wrong_is_found(right: str, wrong: str, found: str) -> None:
     assert any(right in text for text in texts.values())
     planted = {name: text.replace(right, wrong) for name, text in texts.items()}
     assert [line for line in wrong_in(parsed(planted), SCHEMA) if found in line]
+
+
+BLOCK: Final = re.compile(r'(?m)^( *)((?:resource|data|ephemeral|variable|output)\b[^\n]*|dynamic "\w+"|[a-z_]+) \{\n')
+FREE: Final = {"content", "locals", "required_providers", "terraform"}
+"""Blocks that take any name, or whose arguments are another's."""
+
+
+def test_an_unknown_argument_is_found_in_every_block() -> None:
+    texts, planted = files_of(MODULE), dict[str, tuple[str, str]]()
+    for file, text in texts.items():
+        for at in BLOCK.finditer(text):
+            if at[2] not in FREE:
+                where = f"{file}, line {text[: at.start()].count(chr(10)) + 1}: {at[2]}"
+                planted[where] = (file, f"{text[: at.end()]}{at[1]}  nosuchargument = 1\n{text[at.end() :]}")
+    assert len(planted) > 110
+    read = parsed({where: text for where, (_, text) in planted.items()}).blocks
+    right = dict(zip(texts, parsed(texts).blocks, strict=True))
+    missed = list[str]()
+    for (where, (file, text)), block in zip(planted.items(), read, strict=True):
+        module = Module({**texts, file: text}, tuple({**right, file: block}.values()))
+        missed += [where] if not any("nosuchargument" in line for line in wrong_in(module, SCHEMA)) else []
+    assert missed == []
 
 
 def test_the_schema_has_the_modules_types_and_versions() -> None:

@@ -31,6 +31,7 @@ _OWN: Final[Mapping[str, set[str]]] = {
     "provider": {"alias", "default_labels", "project", "region", "user_project_override"},
 }
 """What Terraform's own blocks take, of that which a module has."""
+_VALIDATION: Final = {"condition", "error_message"}
 _DYNAMIC: Final = {"content", "for_each", "iterator", "labels"}
 _REFERENCE: Final = re.compile(r"(?<![\w.\"-])((?:data\.|ephemeral\.)?[a-z]\w*)\.(\w+)((?:\[[^\]]*\])?)(?:\.(\w+))?")
 
@@ -91,6 +92,10 @@ def _wrong_own(module: Module) -> Iterator[str]:
     kinds = dict(declared_kinds(variables))
     for name, body in variables:
         yield from wrong_value(f"var.{name}", kinds[f"var.{name}"], body.get("default", [None])[0], {})
+        for rule in body.get("validation", ()):
+            given = {each for each in rule if not each.startswith("__")}
+            yield from (f"var.{name}.validation: there is no argument {each}" for each in sorted(given - _VALIDATION))
+            yield from (f"var.{name}.validation: {each} is missing" for each in sorted(_VALIDATION - given))
     for file, text in module.texts.items():
         for of, name, _, attribute in _REFERENCE.findall(_code_of(text)):
             known = fields.get(name, set()) if of == "var" else set()
