@@ -7,6 +7,9 @@ last for one transaction at most.
 from __future__ import annotations
 
 import os
+import select
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -21,11 +24,41 @@ _LIMIT: Final = (
 )
 
 
-def server_engine(url: sa.URL) -> sa.Engine:
-    """Connections to a server."""
-    engine = sa.create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", connect_args=_NOTHING_PREPARED)
-    sa.event.listen(engine, "connect", _name)
+_FRESH: Final = 1.0
+"""Seconds after its last use in which a connection is only looked at: asking the server takes a round trip."""
+_USED: Final = "tandem_used"
+
+
+def server_engine(url: sa.URL, clock: Callable[[], float] = time.monotonic) -> sa.Engine:
+    """Connections to a server. One that the server has ended is replaced before it is used; `clock`: monotonic,
+    seconds.
+    """
+    engine = sa.create_engine(url, isolation_level="READ COMMITTED", connect_args=_NOTHING_PREPARED)
+
+    def check(connection: Any, record: Any, _: Any) -> None:
+        used = record.info.get(_USED)
+        if used is None or (clock() - used < _FRESH and not _hung_up(connection)):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except connection.Error as error:
+            raise sa.exc.InvalidatePoolError from error
+
+    def note(_: Any, record: Any) -> None:
+        record.info[_USED] = clock()
+
+    for event, listener in (("connect", _name), ("checkout", check), ("checkin", note)):
+        sa.event.listen(engine, event, listener)
     return engine
+
+
+def _hung_up(connection: Any) -> bool:
+    """Whether there is something to read though nothing was asked, as after the server's end, or no socket."""
+    if connection.closed:
+        return True
+    watch = select.poll()
+    watch.register(connection.fileno(), select.POLLIN)
+    return bool(watch.poll(0))
 
 
 def _name(connection: Any, _: Any) -> None:
