@@ -75,7 +75,9 @@ class Type:
     def __str__(self) -> str:
         if self.kind == "optional":
             return f"null or {self.parts[0]}"
-        return f"{self.kind} ({self.logical})" if self.logical else self.kind
+        kind = f"fixed({self.size})" if self.kind == "fixed" else self.kind
+        logical = f"decimal({self.precision}, {self.scale})" if self.logical == "decimal" else self.logical
+        return f"{kind} ({logical})" if logical else kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tandem.formats.avro.types import source_fields
+from tandem.formats.avro.types import read_type, source_fields
 from tandem.formats.messages import decode_messages
 from tandem.formats.source_spec import SourceSpec
 from tandem.formats.validate import events_schema
@@ -87,3 +87,18 @@ def test_named_types_are_found_across_namespaces(kit: Any) -> None:
     spec = kit.spec(schema, "json", event_id=("first",))
     decoded = decode_messages(spec, ("first", "second"), kit.messages([wrapped, plain]))
     assert decoded.events.column("second").to_pylist() == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        pytest.param({"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2},
+                     "bytes (decimal(10, 2))", id="decimal"),
+        pytest.param({"type": "fixed", "name": "F", "size": 8, "logicalType": "decimal", "precision": 12, "scale": 2},
+                     "fixed(8) (decimal(12, 2))", id="fixed-decimal"),
+        pytest.param(["null", {"type": "fixed", "name": "F", "size": 2}], "null or fixed(2)", id="fixed"),
+        pytest.param({"type": "long", "logicalType": "timestamp-micros"}, "long (timestamp-micros)", id="time"),
+    ],
+)  # fmt: skip
+def test_two_types_that_differ_are_said_differently(schema: Any, said: str) -> None:
+    assert str(read_type(schema)) == said
