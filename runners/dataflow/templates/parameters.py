@@ -20,7 +20,7 @@ def flags_of_parameters(name: str, words: Sequence[str]) -> list[str]:
     """A template's command line in the form of `tandem NAME`.
 
     A launcher passes each parameter once, as `--name=value`: a switch with its value, a repeatable flag with all of its
-    values. Other words stay unchanged.
+    values. Other words stay unchanged. Raises UserError for a switch that is neither.
     """
     by_name = {flag.dest: flag for flag in parameter_flags(name)}
     made = list[str]()
@@ -33,7 +33,10 @@ def flags_of_parameters(name: str, words: Sequence[str]) -> list[str]:
 
 def _words(flag: Flag, value: str) -> list[str]:
     if flag.switch:
-        return [f"--{flag.name}"] if value.strip().lower() == _TRUE else []
+        said = value.strip().lower()
+        if said not in (_TRUE, "false", ""):
+            raise UserError(f"--{flag.name} {value[:80]!r}: it is true or false")
+        return [f"--{flag.name}"] if said == _TRUE else []
     values = value.split(SEPARATOR) if flag.repeatable else [value]
     return [f"--{flag.name}={one}" for one in values]
 

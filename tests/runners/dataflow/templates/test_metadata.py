@@ -123,6 +123,25 @@ def test_what_isnt_a_parameter_stays_as_it_is() -> None:
     assert flags_of_parameters("live", words) == words
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        pytest.param("true", ["--copies"], id="on"),
+        pytest.param(" True ", ["--copies"], id="on, as Python writes it"),
+        pytest.param("false", [], id="off"),
+        pytest.param("", [], id="left empty"),
+    ],
+)
+def test_a_switch_by_its_value(given: str, words: list[str]) -> None:
+    assert flags_of_parameters("backfill", [f"--copies={given}"]) == words
+
+
+@pytest.mark.parametrize("given", ["maybe", "1", "yes"])
+def test_a_switch_that_is_neither_is_refused(given: str) -> None:
+    with pytest.raises(UserError, match=r"--copies '.*': it is true or false"):
+        flags_of_parameters("backfill", [f"--copies={given}"])
+
+
 def test_no_template_of_another_name() -> None:
     with pytest.raises(UserError, match="no template is named 'windowed'"):
         metadata_of("windowed")
