@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import select
 import sys
+from typing import Final
 
 from tandem.pipelines.delivery.beside.process import Order
 from tandem.pipelines.delivery.beside.rounds import Rounds, deliver_until, said_once, to_stderr
@@ -17,6 +18,9 @@ from tandem.schemas.telemetry.traces import trace_to
 from tandem.views.storage.opening import open_store
 
 __all__ = ["main"]
+
+_EVERY: Final = 0.25
+"""Seconds between two rounds."""
 
 
 def main() -> None:
@@ -34,7 +38,7 @@ def main() -> None:
     deliver_until(rounds, _input_ends)
 
 
-def _input_ends(pause: float) -> bool:
-    """Wait for some seconds; True at once when the input ends, after which nothing comes."""
-    readable, _, _ = select.select([sys.stdin], [], [], pause)
+def _input_ends() -> bool:
+    """Wait for the pause between two rounds; True at once when the input ends, after which nothing comes."""
+    readable, _, _ = select.select([sys.stdin], [], [], _EVERY)
     return bool(readable)

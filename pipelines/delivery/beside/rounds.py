@@ -28,19 +28,12 @@ _LONGEST: Final = 60.0
 """Most seconds between attempts after an unexpected error."""
 
 
-_IDLE: Final = 0.25
-"""Seconds from a round without anything to send to the next one."""
-_BUSY: Final = 0.05
-"""Seconds from any other round to the next one: more has become due meanwhile."""
-
-
-def deliver_until(rounds: Sequence[Rounds], ended: Callable[[float], bool]) -> None:
-    """Run rounds until `ended`, which is given the seconds to wait first; then those that are due. Releases leases."""
+def deliver_until(rounds: Sequence[Rounds], ended: Callable[[], bool]) -> None:
+    """Run rounds until `ended`, which waits between them, and then those that are due; leases are released."""
     try:
-        pause = _IDLE
-        while not ended(pause):
-            busy = [each.run(time.monotonic()) for each in rounds]
-            pause = _BUSY if any(busy) else _IDLE
+        while not ended():
+            for each in rounds:
+                each.run(time.monotonic())
         for each in rounds:
             each.run(time.monotonic())
     finally:
@@ -63,16 +56,14 @@ class Rounds:
     """Errors in a row; None until it is known whether the store notes one."""
     not_before: float = -math.inf
 
-    def run(self, now: float) -> bool:
-        """Run one round, unless it has to wait after an error; True if messages were sent. `now`: monotonic seconds."""
+    def run(self, now: float) -> None:
+        """Run one round, unless it has to wait after an error. `now`: seconds of a monotonic clock."""
         if now < self.not_before:
-            return False
+            return
         try:
-            done = run_round(self.deliverer, self.say)
-            if done is not None and self.failures != 0:
+            if run_round(self.deliverer, self.say) is not None and self.failures != 0:
                 self.deliverer.note_working()
                 self.failures = 0
-            return done is not None and done.sent > 0
         except TandemError as error:
             self.say(f"{self.deliverer.name}: results wait: {error}")
         except Exception as error:
@@ -84,7 +75,6 @@ class Rounds:
                 _log.error("%s", printable(redacted("".join(traceback.format_exception(error))), lines=True))
             with suppress(TandemError):
                 self.deliverer.note_broken(error)
-        return False
 
 
 def run_round(deliverer: Deliverer, say: Say) -> Delivered | None:

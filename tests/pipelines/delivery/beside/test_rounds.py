@@ -86,7 +86,7 @@ def test_who_comes_after_it_tells_that_it_works_again(story: Story) -> None:
 def test_an_end_delivers_what_is_due_then_and_releases_the_lease(story: Story) -> None:
     rounds, looks = Rounds(story.deliverer, lambda line: None), iter([False, True])
 
-    def ended(pause: float) -> bool:
+    def ended() -> bool:
         last = next(looks)
         if last:
             story.live(Event(0.1))
@@ -101,19 +101,5 @@ def test_an_end_delivers_what_is_due_then_and_releases_the_lease(story: Story) -
 def test_an_error_ends_no_rounds(story: Story) -> None:
     said, looks = list[str](), iter([False, False, True])
     failing_times(story, 1)
-    deliver_until([Rounds(story.deliverer, said.append)], lambda pause: next(looks))
+    deliver_until([Rounds(story.deliverer, said.append)], lambda: next(looks))
     assert said == [SAID]
-
-
-def test_the_next_round_is_sooner_where_something_was_sent(story: Story) -> None:
-    pauses = list[float]()
-
-    def ended(pause: float) -> bool:
-        pauses.append(pause)
-        if len(pauses) == 2:
-            story.live(Event(0.1))
-            story.watermark(2)
-        return len(pauses) == 5
-
-    deliver_until([Rounds(story.deliverer, lambda line: None)], ended)
-    assert [pause < 0.1 for pause in pauses] == [False, False, True, False, False]
