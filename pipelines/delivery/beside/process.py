@@ -144,13 +144,13 @@ class _Watched:
 def _pass_on(process: subprocess.Popen[bytes]) -> None:
     """Print what the process says, until it ends."""
     assert process.stderr is not None
-    printing = None
+    aside = None
     if process.stdout is not None:
-        printing = threading.Thread(target=_copy, args=(process.stdout, "stdout"), daemon=True)
-        printing.start()
+        aside = threading.Thread(target=_copy, args=(process.stdout, "stdout"), daemon=True)
+        aside.start()
     _copy(process.stderr, "stderr")
-    if printing is not None:
-        printing.join()
+    if aside is not None:
+        aside.join()
 
 
 def _copy(lines: IO[bytes], to: str) -> None:
