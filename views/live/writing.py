@@ -121,7 +121,7 @@ def write_live(
     _write_tallies(database, connection, run, updates)
     _write_cross_duplicates(database, connection, run, updates)
     write_live_digests(database, connection, run, updates)
-    mark_live(database, connection, run, updates, now)
+    mark_live(database, connection, run, updates)
 
 
 def _upsert_states(database: Database) -> Any:

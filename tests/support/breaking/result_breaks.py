@@ -57,10 +57,10 @@ def repeated_writes_make_nothing_due(patch: Patch) -> None:
     """What live writes again isn't noted, though nothing was due when it was written first."""
     intact, known = tandem.views.results.due.marking.mark_live, set[tuple[int, int, int]]()
 
-    def mark_live(database: Any, connection: Any, run: Any, updates: Any, now: int) -> None:
+    def mark_live(database: Any, connection: Any, run: Any, updates: Any) -> None:
         fresh = [each for each in updates if (run.id, each.tile, each.block.num_rows) not in known]
         known.update((run.id, each.tile, each.block.num_rows) for each in updates)
-        intact(database, connection, run, fresh, now)
+        intact(database, connection, run, fresh)
 
     patch.setattr(tandem.views.live.writing, "mark_live", mark_live)
 
@@ -104,7 +104,7 @@ def promotions_make_nothing_due(patch: Patch) -> None:
 def every_mark_is_the_same(patch: Patch) -> None:
     """Who works off what is due also removes what became due meanwhile."""
     for module in (tandem.views.results.due.marking, tandem.views.results.due.expanding):
-        patch.setattr(module, "fresh_mark", lambda *now: 1)
+        patch.setattr(module, "fresh_mark", lambda: 1)
 
 
 # The trigger hastens, the view says what

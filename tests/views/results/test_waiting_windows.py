@@ -106,7 +106,7 @@ def test_an_open_window(tmp_path: Path, result: str, rows: int) -> None:
     ],
 )
 def test_what_is_held_back(tmp_path: Path, result: str, watermark: float, held: tuple[int, int | None]) -> None:
-    """From the change on, not from the round that finds it."""
+    """From the round on that finds a change."""
     story = Story(tmp_path / "v.db", definition_of(result, lateness="1m"))
     story.serve()
     if watermark:
@@ -114,9 +114,9 @@ def test_what_is_held_back(tmp_path: Path, result: str, watermark: float, held: 
         story.watermark(watermark)
         story.deliver()
     story.live(Event(0.2))
+    story.wait(100)
+    story.deliver()
     windows, seconds = held
     until = story.now + seconds * SECOND if seconds is not None else None
-    story.wait(4)
-    story.deliver()
     assert story.deliverer.held_back() == HeldBack(windows, until)
     story.close()

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.time.windows import SessionWindow
 from tandem.views.results.clocks import BEGINNING
-from tandem.views.results.due.marking import changed_at, fresh_mark
+from tandem.views.results.due.marking import fresh_mark
 from tandem.views.results.due.windows import Windowed, held_windows
 from tandem.views.results.revisions.answering import MOST_BY_KEY
 from tandem.views.results.revisions.closing import floor_of
@@ -58,10 +58,8 @@ def expand_due(database: Database, definition: Definition, over: int, now: int) 
         closed_to = floor_of(connection, definition.name).closed_to
         waiting: dict[tuple[Any, ...], int] = {}
         for tile, of_tile in groupby(rows, itemgetter(1)):
-            changed = [(None if whole else key, mark) for _, _, whole, key, mark in of_tile]
-            keys = {key for key, _ in changed}
-            first = min(changed_at(mark, now) for _, mark in changed)
-            for place, since in _windows(definition, tile, over, first):
+            keys = {key if not whole else None for _, _, whole, key, _ in of_tile}
+            for place, since in _windows(definition, tile, over, now):
                 if not _goes_on(connection, definition, place, closed_to):
                     continue
                 for key in _held(connection, definition, place, over, since, keys):
@@ -170,16 +168,16 @@ def hold_again(
     database.write_rows(connection, database.made(_upsert), values)
 
 
-def _windows(definition: Definition, tile: int, over: int, first: int) -> list[tuple[tuple[str, int, int], int]]:
+def _windows(definition: Definition, tile: int, over: int, now: int) -> list[tuple[tuple[str, int, int], int]]:
     """The results' windows that a tile lies in, and since when they wait. A tile of another version that lies within a
-    tile of this version counts as that tile. `first`: wall clock of its first change that isn't noted yet.
+    tile of this version counts as that tile.
     """
     found = []
     tile = tile // definition.tile * definition.tile
     for name, result in _judged_and_sent(definition):
         is_open = False
         for start, end in held_windows(result, tile, definition.tile):
-            found.append(((name, start, end), LATER if is_open else first))
+            found.append(((name, start, end), LATER if is_open else now))
             is_open = is_open or end > over
     return found
 

@@ -17,12 +17,12 @@ from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.results.tables import result_due, result_specs
 from tandem.views.rows import Candidate, Compiled
 from tandem.views.storage.address import insert_of
-from tandem.views.storage.database import Database, wall_clock
+from tandem.views.storage.database import Database
 from tandem.views.storage.driver_rows import select_rows
 from tandem.views.storage.tables import batch_cleared, live_tallies, pointers, publications
 from tandem.views.updates import LiveUpdateLike
 
-__all__ = ["changed_at", "fresh_mark", "mark_live", "mark_moved", "mark_span", "note_results"]
+__all__ = ["fresh_mark", "mark_live", "mark_moved", "mark_span", "note_results"]
 
 _SERVED_NAMES: Final = (
     sa.select(result_specs.c.name)
@@ -32,22 +32,9 @@ _SERVED_NAMES: Final = (
 )
 
 
-_UNIT: Final = 10_000
-"""Microseconds of one unit of a mark's time."""
-_RANDOM: Final = 24
-"""Random bits of a mark, below its time."""
-
-
-def fresh_mark(now: int | None = None) -> int:
-    """A number that no other change has, with the time of the change above random bits. `now`: of a wall clock,
-    microseconds.
-    """
-    return (wall_clock() if now is None else now) // _UNIT << _RANDOM | secrets.randbits(_RANDOM)
-
-
-def changed_at(mark: int, now: int) -> int:
-    """The time of the change that has this mark, to 10 ms; `now` where another machine's clock is ahead."""
-    return min((mark >> _RANDOM) * _UNIT, now)
+def fresh_mark() -> int:
+    """A number that no other change has."""
+    return secrets.randbits(62)
 
 
 def note_results(connection: sa.Connection, definition: int, compiled: Compiled) -> None:
@@ -60,7 +47,7 @@ def note_results(connection: sa.Connection, definition: int, compiled: Compiled)
 
 
 def mark_live(
-    database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike], now: int
+    database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
 ) -> None:
     """Mark the tiles and keys that a live run (its row, locked) writes, where it is served.
 
@@ -70,7 +57,7 @@ def mark_live(
     if not names:
         return
     places = {(update.tile, key) for update in updates for key in update.block.column(KEY).to_pylist()}
-    mark = fresh_mark(now)
+    mark = fresh_mark()
     for (name,) in names:
         rows = [(name, tile, 0, key, mark) for tile, key in sorted(places)]
         database.write_rows(connection, database.overwrite(result_due), rows)
