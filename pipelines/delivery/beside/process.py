@@ -144,13 +144,13 @@ class _Watched:
 def _pass_on(process: subprocess.Popen[bytes]) -> None:
     """Print what the process says, until it ends."""
     assert process.stderr is not None
-    aside = None
+    printing = None
     if process.stdout is not None:
-        aside = threading.Thread(target=_copy, args=(process.stdout, "stdout"), daemon=True)
-        aside.start()
+        printing = threading.Thread(target=_copy, args=(process.stdout, "stdout"), daemon=True)
+        printing.start()
     _copy(process.stderr, "stderr")
-    if aside is not None:
-        aside.join()
+    if printing is not None:
+        printing.join()
 
 
 def _copy(lines: IO[bytes], to: str) -> None:
