@@ -24,7 +24,7 @@ from tandem.pipelines.bounded.publishing import Job, judge_bad, noted, published
 from tandem.pipelines.bounded.up_to_date import nothing_new
 from tandem.pipelines.console.printing import progress
 from tandem.pipelines.console.said_once import said_once
-from tandem.pipelines.delivery.beside.once import deliver_once
+from tandem.pipelines.delivery.beside import deliver_once
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, NoStore, Sketch, plain_options

@@ -18,7 +18,7 @@ from tandem.journal.runs.launches import announce_launch
 from tandem.journal.runs.manifests import RunManifest, load_run, resume_run, start_run
 from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import prepared_journal
-from tandem.pipelines.delivery.beside.process import delivering
+from tandem.pipelines.delivery.beside import delivering
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_RUN, NoStore, Sketch, plain_options

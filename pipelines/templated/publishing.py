@@ -9,7 +9,7 @@ import apache_beam as beam
 from rich.console import Console
 
 from tandem.pipelines.bounded.publishing import Job, judge_bad, noted, published
-from tandem.pipelines.delivery.beside.once import deliver_once
+from tandem.pipelines.delivery.beside import deliver_once
 from tandem.schemas.errors import BatchOutdatedError
 from tandem.views.locking.turns import turn
 from tandem.views.storage.opening import open_store

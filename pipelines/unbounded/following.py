@@ -19,7 +19,7 @@ from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.journal.tail import follower_id
 from tandem.pipelines.console.printing import progress
-from tandem.pipelines.delivery.beside.process import delivering
+from tandem.pipelines.delivery.beside import delivering
 from tandem.pipelines.unbounded.config import LiveConfig
 from tandem.pipelines.unbounded.live_runs import end_live_runs, extents_of
 from tandem.pipelines.unbounded.screen import watch

@@ -19,7 +19,7 @@ if dies:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(1)
-for deaf in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+for deaf in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(deaf, signal.SIG_IGN)
 os.execv(sys.argv[3], sys.argv[3:])
 """
@@ -30,9 +30,9 @@ os.execv(sys.argv[3], sys.argv[3:])
 def tied(command: Sequence[Any]) -> list[Any]:
     """A command whose process only this process ends, also when this one is asked to end itself.
 
-    The process has a session of its own, which Ctrl-C at a terminal doesn't reach, and ignores SIGINT and SIGTERM,
-    which a service manager sends to all processes of a service. On Linux it ends with this one, also when this one is
-    killed: the kernel watches the thread that starts it, and only the main one lives as long as the process.
+    The process has a session of its own, which Ctrl-C at a terminal doesn't reach, and ignores SIGTERM, which a service
+    manager sends to all processes of a service. On Linux it ends with this one, also when this one is killed: the
+    kernel watches the thread that starts it, and only the main one lives as long as the process.
     """
     dies = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
     return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), "dies" if dies else "stays", *command]

@@ -18,7 +18,7 @@ from tandem.schemas.privacy.printable import json_text, printable
 from tandem.schemas.privacy.secrets import redacted
 from tandem.schemas.telemetry.context import current
 
-__all__ = ["FORMATS", "VARIABLE", "current_format", "formatted", "log_as", "log_format", "logged", "structured"]
+__all__ = ["FORMATS", "VARIABLE", "formatted", "log_as", "log_format", "logged", "structured"]
 
 FORMATS: Final = ("plain", "console", "json")
 VARIABLE: Final = "TANDEM_LOG_FORMAT"
@@ -27,7 +27,6 @@ _LEVEL: Final = "TANDEM_LOG"
 _OURS: Final = logging.getLogger("tandem")
 _HANDLERS: Final[list[logging.Handler]] = []
 """This module's handlers while logs are structured."""
-_FORM: Final = ["plain"]
 
 
 class _PlainLines(logging.Handler):
@@ -56,17 +55,11 @@ def structured() -> bool:
     return bool(_HANDLERS)
 
 
-def current_format() -> str:
-    """The format of this process's lines, for the processes that it starts."""
-    return _FORM[0]
-
-
 def log_as(form: str) -> None:
     """Set the format of lines from now on. Can be called again.
 
     `plain` leaves Python's own format where TANDEM_LOG asks for a level, or where the root logger has another handler.
     """
-    _FORM[0] = form
     root = logging.getLogger()
     for handler in (*_HANDLERS, _PLAIN):
         root.removeHandler(handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ def _place(line: dict[str, Any]) -> tuple[str, int]:
 
 
 INSTANTS = ("results-drained:2", "after-commit:20", "results-drained:4")
-"""At which live, or the process that delivers for it, kills itself."""
+"""At which live, and who delivers within it, kill themselves."""
 
 
 def test_the_example_ends_with_what_is_exported(stage: Stage) -> None:
@@ -67,7 +68,7 @@ def test_the_example_ends_with_what_is_exported(stage: Stage) -> None:
     for at, instant in enumerate(INSTANTS):
         stage.publish(messages[at :: len(INSTANTS)])
         live = stage.live([definition], *LIVE, env={FAILPOINT_VARIABLE: instant})
-        live.killed_with_its_deliverer()
+        assert live.end() == -signal.SIGKILL, live.said()
         wait_for("all that it started ends too", live.group_is_gone)
     live = stage.live([definition], *LIVE, "--until-idle", "11s")
     assert live.end() == 0, live.said()

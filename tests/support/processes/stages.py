@@ -113,13 +113,6 @@ class Tandem:
         """Whether it runs no more."""
         return self.process.poll() is not None
 
-    def killed_with_its_deliverer(self) -> None:
-        """Of live: wait until it or the process that delivers for it has killed itself, and kill what is left."""
-        died = "the process that delivers them was killed by SIGKILL"
-        wait_for("live or its deliverer kills itself", lambda: self.has_ended() or died in self.said())
-        assert self.process.poll() in (None, -signal.SIGKILL), self.said()
-        self.kill()
-
     def said(self) -> str:
         """Standard error so far."""
         return self.errors.read_text(errors="replace")

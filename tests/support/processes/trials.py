@@ -58,10 +58,6 @@ class Kill:
     'INSTANT:NTH': one kills itself there before."""
 
 
-_OF_DELIVERERS = frozenset({"results-drained", "decisions-drained"})
-"""Failpoints that live's deliverer reaches, which is a process of its own."""
-
-
 def is_refused(process: Tandem) -> bool:
     """Whether a backfill that has ended was refused in one line: nothing is lost by that, the next one does it."""
     lines = process.said().splitlines() or [""]
@@ -93,9 +89,7 @@ class Trial:
         if kill.failpoint:
             environment[FAILPOINT_VARIABLE] = f"{kill.failpoint}:{kill.nth}"
         live = self.stage.live([self.definition], *self.flags, env=environment)
-        if kill.failpoint in _OF_DELIVERERS:
-            live.killed_with_its_deliverer()
-        elif kill.failpoint:
+        if kill.failpoint:
             assert live.end() == -signal.SIGKILL, f"{kill}: it ended otherwise:\n{live.said()}"
         else:
             self._kill(live, kill, before)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from processes.stages import wait_for
 from without_runner.result_stories import Event, Story, definition_of
 
-from tandem.pipelines.delivery.beside.rounds import Rounds, deliver_until
+from tandem.pipelines.delivery.beside import _Rounds, delivering
+from tandem.pipelines.delivery.deliverer import Deliverer
 from tandem.serving.installation.health import _unsent
 from tandem.views.results.listing import backlog
 
@@ -52,7 +55,7 @@ def failing_times(story: Story, times: int) -> Failing:
 
 def test_it_is_said_once_noted_and_tried_again_ever_later(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     said = list[str]()
-    rounds, source = Rounds(story.deliverer, said.append), failing_times(story, 3)
+    rounds, source = _Rounds(story.deliverer, said.append), failing_times(story, 3)
     tried = []
     for second in range(8):
         left = source.left
@@ -68,7 +71,7 @@ def test_it_is_said_once_noted_and_tried_again_ever_later(story: Story, caplog: 
 
 def test_others_may_deliver_meanwhile(story: Story) -> None:
     failing_times(story, 1)
-    Rounds(story.deliverer, lambda line: None).run(0.0)
+    _Rounds(story.deliverer, lambda line: None).run(0.0)
     other = story.new_deliverer("other")
     assert other.run_once() is not None
     other.close()
@@ -76,30 +79,25 @@ def test_others_may_deliver_meanwhile(story: Story) -> None:
 
 def test_who_comes_after_it_tells_that_it_works_again(story: Story) -> None:
     failing_times(story, 1)
-    Rounds(story.deliverer, lambda line: None).run(0.0)
-    after = Rounds(story.new_deliverer("after"), lambda line: None)
+    _Rounds(story.deliverer, lambda line: None).run(0.0)
+    after = _Rounds(story.new_deliverer("after"), lambda line: None)
     after.run(0.0)
     assert health(story) is None
     after.deliverer.close()
 
 
-def test_an_end_delivers_what_is_due_then_and_releases_the_lease(story: Story) -> None:
-    rounds, looks = Rounds(story.deliverer, lambda line: None), iter([False, True])
+def test_the_thread_goes_on_after_it(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, intact, rounds = list[str](), Deliverer.run_once, list[int]()
 
-    def ended() -> bool:
-        last = next(looks)
-        if last:
-            story.live(Event(0.1))
-            story.watermark(2)
-        return last
+    def run_once(self: Deliverer) -> Any:
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise ZeroDivisionError("by nothing")
+        return intact(self)
 
-    deliver_until([rounds], ended)
-    assert [message["timing"] for message in story.output.sent] == ["ON_TIME"]
-    assert story.new_deliverer("other").run_once() is not None
-
-
-def test_an_error_ends_no_rounds(story: Story) -> None:
-    said, looks = list[str](), iter([False, False, True])
-    failing_times(story, 1)
-    deliver_until([Rounds(story.deliverer, said.append)], lambda: next(looks))
-    assert said == [SAID]
+    monkeypatch.setattr(Deliverer, "run_once", run_once)
+    story.live(Event(0.1))
+    path = str(story.store.database.url.database)
+    with delivering(path, [story.compiled.definition], said.append):
+        wait_for("a second round", lambda: len(rounds) > 1)
+    assert said[0] == SAID
