@@ -15,18 +15,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tandem.schemas.hashing_few import LONG, digest_of_long, hash_few, mix_few
+from tandem.schemas import hashing_few
+from tandem.schemas.hashing_few import FEW, LONG, digest_of_long, hash_few, mix_few
 
 __all__ = ["hash64", "hash_rows"]
 
 Hashes = npt.NDArray[np.uint64]
 
-_C1: Final = np.uint64(0x87C37B91114253D5)
-_C2: Final = np.uint64(0x4CF5AD432745937F)
-_M1: Final = np.uint64(0xFF51AFD7ED558CCD)
-_M2: Final = np.uint64(0xC4CEB9FE1A85EC53)
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_C1: Final = np.uint64(hashing_few.C1)
+_C2: Final = np.uint64(hashing_few.C2)
+_M1: Final = np.uint64(hashing_few.M1)
+_M2: Final = np.uint64(hashing_few.M2)
+_GOLDEN: Final = np.uint64(hashing_few.GOLDEN)
 _NULL: Final = np.uint64(0x6E756C6C6E756C6C)
+
 _ALIKE: Final = 512
 """Average number of values a length from which on values of one length are hashed together."""
 
@@ -65,13 +67,11 @@ def hash_rows(columns: Sequence[pa.Array], seed: int = 0) -> Hashes:
     """A 64-bit hash of each row over several columns; the order of the columns matters."""
     if not columns:
         raise ValueError("hash_rows needs at least one column, got none")
-    few = [hash_few(column, seed) for column in columns if not isinstance(column, pa.ChunkedArray)]
-    known = [hashes for hashes in few if hashes is not None]
-    if len(known) == len(columns):
-        return np.array(mix_few(known), np.uint64)
     first, *others = (hash64(column, seed) for column in columns)
     if not others:
         return first
+    if len(first) <= FEW:
+        return np.array(mix_few([hashes.tolist() for hashes in (first, *others)]), np.uint64)
     rows = np.empty_like(first)
     with np.errstate(over="ignore"):
         for at in range(0, len(rows), _STRETCH):

@@ -12,18 +12,18 @@ from typing import Final
 
 import pyarrow as pa
 
-__all__ = ["LONG", "digest_of_long", "hash_few", "hash_text", "mix_few"]
+__all__ = ["C1", "C2", "FEW", "GOLDEN", "LONG", "M1", "M2", "digest_of_long", "hash_few", "hash_text", "mix_few"]
 
 LONG: Final = 256
 """Bytes. A longer value is replaced by its BLAKE2b digest, so that one huge value can't slow a whole batch down."""
 
-_FEW: Final = 16
-"""Values from which on NumPy is faster."""
-_C1: Final = 0x87C37B91114253D5
-_C2: Final = 0x4CF5AD432745937F
-_M1: Final = 0xFF51AFD7ED558CCD
-_M2: Final = 0xC4CEB9FE1A85EC53
-_GOLDEN: Final = 0x9E3779B97F4A7C15
+FEW: Final = 16
+"""Most values that are hashed here: NumPy hashes more of them faster."""
+C1: Final = 0x87C37B91114253D5
+C2: Final = 0x4CF5AD432745937F
+M1: Final = 0xFF51AFD7ED558CCD
+M2: Final = 0xC4CEB9FE1A85EC53
+GOLDEN: Final = 0x9E3779B97F4A7C15
 _ALL: Final = (1 << 64) - 1
 
 
@@ -32,26 +32,26 @@ def hash_few(column: pa.Array, seed: int) -> list[int] | None:
     bytes.
     """
     kind = column.type
-    if len(column) > _FEW or column.null_count:
+    if len(column) > FEW or column.null_count:
         return None
-    begin = _fmix(seed + _GOLDEN & _ALL)
+    begin = _fmix(seed + GOLDEN & _ALL)
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return [_hash_bytes(value, begin) for value in column.cast(pa.binary()).to_pylist()]
     if pa.types.is_signed_integer(kind):
-        return [_fmix((value & _ALL) * _C1 & _ALL ^ begin) for value in column.to_pylist()]
+        return [_fmix((value & _ALL) * C1 & _ALL ^ begin) for value in column.to_pylist()]
     return None
 
 
 def hash_text(text: str) -> int:
     """`hash64` of one text, with seed 0."""
-    return _hash_bytes(text.encode(), _fmix(_GOLDEN))
+    return _hash_bytes(text.encode(), _fmix(GOLDEN))
 
 
 def mix_few(columns: Sequence[Sequence[int]]) -> list[int]:
     """`hash_rows` of columns of hashes."""
     mixed, *others = columns
     for other in others:
-        mixed = [_fmix((one * _C2 + _GOLDEN & _ALL) ^ hashed) for one, hashed in zip(mixed, other, strict=True)]
+        mixed = [_fmix((one * C2 + GOLDEN & _ALL) ^ hashed) for one, hashed in zip(mixed, other, strict=True)]
     return list(mixed)
 
 
@@ -64,13 +64,13 @@ def _hash_bytes(value: bytes, state: int) -> int:
     value = digest_of_long(value) if len(value) > LONG else value
     words = -(-len(value) // 8)
     for word in struct.unpack(f"<{words}Q", value.ljust(8 * words, b"\0")):
-        turned = word * _C1 & _ALL
-        state ^= (turned << 31 | turned >> 33) * _C2 & _ALL
+        turned = word * C1 & _ALL
+        state ^= (turned << 31 | turned >> 33) * C2 & _ALL
         state = ((state << 27 | state >> 37) & _ALL) * 5 + 0x52DCE729 & _ALL
     return _fmix(state ^ len(value))
 
 
 def _fmix(value: int) -> int:
-    value = (value ^ value >> 33) * _M1 & _ALL
-    value = (value ^ value >> 33) * _M2 & _ALL
+    value = (value ^ value >> 33) * M1 & _ALL
+    value = (value ^ value >> 33) * M2 & _ALL
     return value ^ value >> 33

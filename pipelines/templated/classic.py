@@ -105,22 +105,20 @@ def _fixed(name: str, place: str) -> tuple[str, ...]:
 def _checked(name: str, words: Sequence[str]) -> None:
     """Raise what Beam would meet only after minutes of retries: options first, without a network, then the bucket.
 
-    Both folders have to be named: without them Beam creates a bucket.
+    One of both folders has to be named: without any Beam creates a bucket.
     """
     cloud = options_of_beam(words).view_as(GoogleCloudOptions)
-    folders = {flag: getattr(cloud, flag) for flag in ("temp_location", "staging_location") if getattr(cloud, flag)}
-    for flag, value in folders.items():
-        _bucket(value, f"--{flag}")
+    given = {flag: getattr(cloud, flag) for flag in ("temp_location", "staging_location")}
+    folders = [_bucket(url, f"--{flag}") for flag, url in given.items() if url]
     if not folders:
         raise UserError("--staging_location is missing: gs://BUCKET/FOLDER, where the job's files are put")
     try:
         classic_pipeline(name, PipelineOptions([*words, "--dry_run=True", "--no_auth"]))
     except ValueError as error:
         raise UserError(_one_line(error)) from error
-    for flag, value in folders.items():
-        found = _bucket(value, f"--{flag}")
+    for folder in folders:
         with suppress(ObjectMissingError):
-            objects_at(found).size(f"{found.key}/pipeline.pb".lstrip("/"))
+            objects_at(folder).size(f"{folder.key}/pipeline.pb".lstrip("/"))
 
 
 def _bucket(url: str, flag: str) -> Location:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from breaking.fault_worlds import fault_world
-from servers.postgres_server import PostgresServer, postgres_server
+from servers.postgres_server import PostgresServer, postgres_or_skip
 
 pytestmark = [
     pytest.mark.xdist_group("kills"),
@@ -21,12 +21,8 @@ pytestmark = [
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
     """One for each test: what another has counted is no test's own."""
-    pytest.importorskip("psycopg", reason="psycopg isn't installed")
-    try:
-        with postgres_server() as made:
-            yield made
-    except LookupError as reason:
-        pytest.skip(str(reason))
+    with postgres_or_skip() as made:
+        yield made
 
 
 @pytest.mark.parametrize("seconds", [pytest.param(2, id="short"), pytest.param(60, id="60 s", marks=pytest.mark.slow)])

